@@ -1,0 +1,105 @@
+"""Counts the records of TFRecord files and reads their labels, in plain Python: no TensorFlow, no picture decoded.
+
+A record is its length (8 bytes), a checksum (4), the bytes of a tf.train.Example and a checksum (4). Of the Example
+only the lengths of its features are read, and the integers asked for; the picture between them is skipped.
+"""
+import collections
+import contextlib
+import functools
+import mmap
+import os
+import struct
+
+from slimtune.errors import UserError
+
+#: labels: {label: records}. channels: 1 where every record says that its picture is grey, else 3.
+Shard = collections.namedtuple('Shard', 'labels channels')
+
+_LABEL, _CHANNELS = b'image/class/label', b'image/channels'
+_HEADER, _FOOTER = 12, 4
+
+
+def scan(path):
+    """Reads a file of records: a Shard. Raises UserError for a file that is empty, cut short or something else."""
+    if not os.path.isfile(path):
+        raise UserError('%s is gone: convert the pictures again' % path)
+    facts = os.stat(path)
+    return _scan(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=None)
+def _scan(path, size, _mtime):
+    if not size:
+        raise UserError('%s is empty: convert the pictures again, or remove it' % path)
+    labels, channels, at = collections.Counter(), set(), 0
+    with open(path, 'rb') as f, contextlib.closing(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)) as data:
+        while at < size:
+            length = struct.unpack_from('<Q', data, at)[0] if at + _HEADER <= size else size
+            if at + _HEADER + length + _FOOTER > size:
+                raise UserError(
+                    '%s is cut short after %d records: convert the pictures again' % (path, sum(labels.values()))
+                    if at else '%s is no file of records, or cut short in the first one' % path)
+            try:
+                found = _integers(data, at + _HEADER, at + _HEADER + length)
+            except (ValueError, IndexError) as e:
+                raise UserError('%s: record %d is damaged: convert the pictures again'
+                                % (path, sum(labels.values()))) from e
+            if _LABEL not in found:
+                raise UserError('%s: record %d has no image/class/label' % (path, sum(labels.values())))
+            labels[found[_LABEL]] += 1
+            channels.add(found.get(_CHANNELS, 3))
+            at += _HEADER + length + _FOOTER
+    return Shard(labels, 1 if channels == {1} else 3)
+
+
+def _integers(data, start, stop):
+    """The features asked for of the Example in data[start:stop]: {name: first integer}."""
+    found = {}
+    for _, begin, end in _fields(data, start, stop):                # Example.features
+        for _, entry, entry_end in _fields(data, begin, end):       # Features.feature, a map
+            parts = {number: (first, last) for number, first, last in _fields(data, entry, entry_end)}
+            name = data[slice(*parts.get(1, (0, 0)))]
+            if name in (_LABEL, _CHANNELS) and 2 in parts:
+                for kind, first, last in _fields(data, *parts[2]):
+                    if kind == 3:                                   # Feature.int64_list
+                        for _, value, _ in _fields(data, first, last):
+                            found.setdefault(name, _signed(_varint(data, value)[0]))
+    return found
+
+
+def _fields(data, at, stop):
+    """Walks a protocol buffer message: yields (number, start, stop of the value's bytes)."""
+    while at < stop:
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            end = _varint(data, at)[1]
+        elif kind == 1:
+            end = at + 8
+        elif kind == 2:
+            length, at = _varint(data, at)
+            end = at + length
+        elif kind == 5:
+            end = at + 4
+        else:
+            raise ValueError('no protocol buffer')
+        if end > stop:
+            raise ValueError('a field is longer than its message')
+        yield key >> 3, at, end
+        at = end
+
+
+def _varint(data, at):
+    """A number in groups of seven bits, lowest first: (number, where it ends)."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+
+
+def _signed(value):
+    return value - (1 << 64) if value >= 1 << 63 else value

@@ -1,0 +1,154 @@
+"""The nets without batch norm: LeNet, CifarNet, AlexNet v2, OverFeat and VGG.
+
+A row reads 'scope:depth kernel /stride v', v for VALID padding. In AlexNet, OverFeat and VGG the fully connected layers
+are convolutions: fc6 has the kernel of the map it ends, the others 1x1.
+LeNet: LeCun et al. 1998. CifarNet: Krizhevsky's cuda-convnet. AlexNet v2: Krizhevsky 2014, arXiv:1404.5997.
+OverFeat: Sermanet et al. 2013, arXiv:1312.6229, fast model. VGG: Simonyan, Zisserman 2014, arXiv:1409.1556, table 1.
+"""
+from slimtune.nets import layers, nets_factory
+from slimtune.runtime import slim, tf
+
+__getattr__ = nets_factory.slims_names_of('classic')
+
+LENET = ['conv1:32 5x5', 'pool1 2x2 /2 v', 'conv2:64 5x5', 'pool2 2x2 /2 v', 'Flatten', 'fc3:1024']
+CIFARNET = ['conv1:64 5x5', 'pool1 2x2 /2 v', 'norm1', 'conv2:64 5x5', 'norm2', 'pool2 2x2 /2 v', 'Flatten', 'fc3:384',
+            'dropout3', 'fc4:192']
+
+
+def vgg(*units):
+    """VGG's rows, with units[i] 3x3 convolutions in its block i + 1."""
+    rows = []
+    for block, (count, depth) in enumerate(zip(units, (64, 128, 256, 512, 512)), 1):
+        rows += ['conv%d/conv%d_%d:%d 3x3' % (block, block, unit + 1, depth) for unit in range(count)]
+        rows += ['pool%d 2x2 /2 v' % block]
+    return rows, ['fc6:4096 7x7 v', 'dropout6', 'fc7:4096 1x1']
+
+
+#: net: (rows, rows of the fully connected part)
+TABLES = {
+    'alexnet_v2': (['conv1:64 11x11 /4 v', 'pool1 3x3 /2 v', 'conv2:192 5x5', 'pool2 3x3 /2 v', 'conv3:384 3x3',
+                    'conv4:384 3x3', 'conv5:256 3x3', 'pool5 3x3 /2 v'],
+                   ['fc6:4096 5x5 v', 'dropout6', 'fc7:4096 1x1']),
+    'overfeat': (['conv1:64 11x11 /4 v', 'pool1 2x2 /2 v', 'conv2:256 5x5 v', 'pool2 2x2 /2 v', 'conv3:512 3x3',
+                  'conv4:1024 3x3', 'conv5:1024 3x3', 'pool5 2x2 /2 v'],
+                 ['fc6:3072 6x6 v', 'dropout6', 'fc7:4096 1x1']),
+    'vgg_a': vgg(1, 1, 2, 2, 2),
+    'vgg_16': vgg(2, 2, 3, 3, 3),
+    'vgg_19': vgg(2, 2, 4, 4, 4),
+}
+
+
+def _arg_scope(weight_decay, **arguments):
+    with slim.arg_scope([slim.conv2d, slim.fully_connected], activation_fn=tf.nn.relu,
+                        weights_regularizer=slim.l2_regularizer(weight_decay), **arguments) as scope:
+        return scope
+
+
+def lenet_arg_scope(weight_decay=0.0):
+    """LeNet's defaults."""
+    return _arg_scope(weight_decay, weights_initializer=tf.truncated_normal_initializer(stddev=0.1))
+
+
+def cifarnet_arg_scope(weight_decay=0.004):
+    """CifarNet's defaults: its convolutions are not regularized."""
+    with slim.arg_scope([slim.conv2d], activation_fn=tf.nn.relu,
+                        weights_initializer=tf.truncated_normal_initializer(stddev=0.05)), \
+            slim.arg_scope([slim.fully_connected], activation_fn=tf.nn.relu,
+                           weights_regularizer=slim.l2_regularizer(weight_decay),
+                           weights_initializer=tf.truncated_normal_initializer(stddev=0.04),
+                           biases_initializer=tf.constant_initializer(0.1)) as scope:
+        return scope
+
+
+def alexnet_v2_arg_scope(weight_decay=0.0005):
+    """AlexNet's defaults."""
+    return _arg_scope(weight_decay, biases_initializer=tf.constant_initializer(0.1))
+
+
+def vgg_arg_scope(weight_decay=0.0005):
+    """VGG's defaults, and OverFeat's."""
+    return _arg_scope(weight_decay, biases_initializer=tf.zeros_initializer())
+
+
+overfeat_arg_scope = vgg_arg_scope
+
+
+def _apply(net, text, keep_prob):
+    """Applies a row of this module's tables: beside convolutions and pooling, fc, norm and dropout."""
+    row = layers.row(text)
+    if row.scope.startswith('dropout'):
+        return layers.dropout(net, keep_prob, scope=row.scope)
+    if row.scope.startswith('norm'):
+        return tf.nn.lrn(net, 4, bias=1.0, alpha=0.001 / 9.0, beta=0.75, name=row.scope)
+    if row.scope == 'Flatten':
+        return slim.flatten(net)
+    if row.scope.startswith('fc') and not row.kernel:
+        return slim.fully_connected(net, row.depth, scope=row.scope)
+    return layers.apply_row(net, text)
+
+
+def _trunk(net, rows, keep_prob, end_points, prefix=''):
+    """Applies all rows; dropout and norm are no end points."""
+    for text in rows:
+        net = _apply(net, text, keep_prob)
+        if not text.startswith(('dropout', 'norm')):
+            end_points[prefix + layers.row(text).scope] = net
+    return net
+
+
+def build_lenet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax,
+                scope='LeNet'):
+    """images [batch, height, width, 1] -> logits [batch, num_classes], end_points; features [batch, 1024] if None."""
+    end_points = {}
+    with tf.variable_scope(scope, 'LeNet', [images]), slim.arg_scope([layers.dropout], is_training=is_training):
+        net = _trunk(images, LENET, dropout_keep_prob, end_points)
+        if not num_classes:
+            return net, end_points
+        net = end_points['dropout3'] = layers.dropout(net, dropout_keep_prob, scope='dropout3')
+        logits = end_points['Logits'] = slim.fully_connected(net, num_classes, activation_fn=None, scope='fc4')
+    end_points['Predictions'] = prediction_fn(logits, scope='Predictions')      # sic: outside the net's scope
+    return logits, end_points
+
+
+def build_cifarnet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax,
+                   scope='CifarNet'):
+    """images [batch, height, width, 3] -> logits [batch, num_classes], end_points; features [batch, 192] if None."""
+    end_points = {}
+    with tf.variable_scope(scope, 'CifarNet', [images]), slim.arg_scope([layers.dropout], is_training=is_training):
+        net = _trunk(images, CIFARNET, dropout_keep_prob, end_points)
+        if not num_classes:
+            return net, end_points
+        logits = end_points['Logits'] = slim.fully_connected(
+            net, num_classes, activation_fn=None, weights_regularizer=None, biases_initializer=tf.zeros_initializer(),
+            weights_initializer=tf.truncated_normal_initializer(stddev=1 / 192.0), scope='logits')
+        end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
+    return logits, end_points
+
+
+def build_convolutional(images, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
+                        scope=None, global_pool=False, table=None, fc_stddev=None):
+    """AlexNet, OverFeat and VGG: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+
+    Features (num_classes None) are fc7's map. Either global_pool, which averages it, or spatial_squeeze=False, which
+    leaves the logits a map, makes them take larger pictures. fc_stddev: how the fc layers start, if not as the others.
+    """
+    end_points, fc = {}, {}
+    if fc_stddev:
+        fc = {'weights_initializer': tf.truncated_normal_initializer(stddev=fc_stddev),
+              'biases_initializer': tf.constant_initializer(0.1)}
+    rows, fc_rows = TABLES[table]
+    with tf.variable_scope(scope, table, [images]) as own, slim.arg_scope([layers.dropout], is_training=is_training):
+        net = _trunk(images, rows, dropout_keep_prob, end_points, own.name + '/')
+        with slim.arg_scope([slim.conv2d], **fc):
+            net = _trunk(net, fc_rows, dropout_keep_prob, end_points, own.name + '/')
+            if global_pool:
+                net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
+            if not num_classes:
+                return net, end_points
+            net = layers.dropout(net, dropout_keep_prob, scope='dropout7')
+            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
+                              biases_initializer=tf.zeros_initializer(), scope='fc8')
+        if spatial_squeeze:
+            net = tf.squeeze(net, [1, 2], name='fc8/squeezed')
+        end_points[own.name + '/fc8'] = net
+    return net, end_points

@@ -1,0 +1,321 @@
+"""Inception v1 to v4 and Inception-ResNet-v2.
+
+v1: Szegedy et al. 2014, arXiv:1409.4842, table 1, with batch norm. v2: Ioffe, Szegedy 2015, arXiv:1502.03167, figure 5.
+v3: Szegedy et al. 2015, arXiv:1512.00567, table 1. v4, ResNet-v2: Szegedy et al. 2016, arXiv:1602.07261, figures 3 to 19.
+
+A row reads 'scope:depth kernel /stride v ~stddev' (layers.row); the kernel is the one the checkpoints name in the scope,
+and stands in the row only where that name is wrong. A block is (scope, branches), a branch a list of rows, and a tuple
+of rows in it splits it. All that a block splits is concatenated by depth. A Residual adds its block to what came in.
+"""
+import collections
+import functools
+
+from slimtune.nets import layers, nets_factory
+from slimtune.runtime import slim, tf
+
+__getattr__ = nets_factory.slims_names_of('inception')
+
+#: Several blocks alike: input + scale * block's output as deep as the input, through ReLU unless it is linear.
+Residual = collections.namedtuple('Residual', 'end_point scopes scale linear branches')
+
+
+def mixed_v1(scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool, last='Conv2d_0b_3x3'):
+    """A row of v1's table 1. Its 5x5 are 3x3 here."""     # sic
+    return scope, [['Conv2d_0a_1x1:%d' % single],
+                   ['Conv2d_0a_1x1:%d' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
+                   ['Conv2d_0a_1x1:%d' % reduce_5x5, '%s:%d' % (last, conv_5x5)],
+                   ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]]
+
+
+V1 = ['Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
+      mixed_v1('Mixed_3b', 64, 96, 128, 16, 32, 32),
+      mixed_v1('Mixed_3c', 128, 128, 192, 32, 96, 64), 'MaxPool_4a_3x3 /2',
+      mixed_v1('Mixed_4b', 192, 96, 208, 16, 48, 64),
+      mixed_v1('Mixed_4c', 160, 112, 224, 24, 64, 64),
+      mixed_v1('Mixed_4d', 128, 128, 256, 24, 64, 64),
+      mixed_v1('Mixed_4e', 112, 144, 288, 32, 64, 64),
+      mixed_v1('Mixed_4f', 256, 160, 320, 32, 128, 128), 'MaxPool_5a_2x2 /2',
+      mixed_v1('Mixed_5b', 256, 160, 320, 32, 128, 128, last='Conv2d_0a_3x3'),      # sic
+      mixed_v1('Mixed_5c', 384, 192, 384, 48, 128, 128)]
+
+
+def mixed_v2(scope, single, reduce_3x3, conv_3x3, reduce_double, double, pool, pooling='AvgPool'):
+    """A row of v2's figure 5 that keeps the size."""
+    return scope, [['Conv2d_0a_1x1:%d' % single],
+                   ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
+                   ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_0c_3x3:%d' % double],
+                   [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool]]
+
+
+def reduction_v2(scope, reduce_3x3, conv_3x3, reduce_double, double):
+    """A row of v2's figure 5 that halves the size."""
+    return scope, [['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_1a_3x3:%d /2' % conv_3x3],
+                   ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double,
+                    'Conv2d_1a_3x3:%d /2' % double],
+                   ['MaxPool_1a_3x3 /2']]
+
+
+V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1', 'Conv2d_2c_3x3:192',
+      'MaxPool_3a_3x3 /2',
+      mixed_v2('Mixed_3b', 64, 64, 64, 64, 96, 32),
+      mixed_v2('Mixed_3c', 64, 64, 96, 64, 96, 64),
+      reduction_v2('Mixed_4a', 128, 160, 64, 96),
+      mixed_v2('Mixed_4b', 224, 64, 96, 96, 128, 128),
+      mixed_v2('Mixed_4c', 192, 96, 128, 96, 128, 128),
+      mixed_v2('Mixed_4d', 160, 128, 160, 128, 160, 96),
+      mixed_v2('Mixed_4e', 96, 128, 192, 160, 192, 96),
+      reduction_v2('Mixed_5a', 128, 192, 192, 256),
+      mixed_v2('Mixed_5b', 352, 192, 320, 160, 224, 128),
+      mixed_v2('Mixed_5c', 352, 192, 320, 192, 224, 128, pooling='MaxPool')]
+
+
+def mixed_35(scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5'):
+    """v3's figure 5, 35x35."""
+    return scope, [['Conv2d_0a_1x1:64'],
+                   ['%s:48' % reduce_5x5, '%s:64' % conv_5x5],
+                   ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
+                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]]
+
+
+def mixed_17(scope, depth):
+    """v3's figure 6, 17x17, n = 7."""
+    return scope, [['Conv2d_0a_1x1:192'],
+                   ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_1x7:%d' % depth, 'Conv2d_0c_7x1:192'],
+                   ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_7x1:%d' % depth, 'Conv2d_0c_1x7:%d' % depth,
+                    'Conv2d_0d_7x1:%d' % depth, 'Conv2d_0e_1x7:192'],
+                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']]
+
+
+def mixed_8(scope, split):
+    """v3's figure 7, 8x8. split: the second of the branch's two last kernels."""
+    return scope, [['Conv2d_0a_1x1:320'],
+                   ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:384', split + ':384')],
+                   ['Conv2d_0a_1x1:448', 'Conv2d_0b_3x3:384', ('Conv2d_0c_1x3:384', 'Conv2d_0d_3x1:384')],
+                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']]
+
+
+V3 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64', 'MaxPool_3a_3x3 /2 v', 'Conv2d_3b_1x1:80 v',
+      'Conv2d_4a_3x3:192 v', 'MaxPool_5a_3x3 /2 v',
+      mixed_35('Mixed_5b', 32),
+      mixed_35('Mixed_5c', 64, 'Conv2d_0b_1x1', 'Conv_1_0c_5x5'),       # sic
+      mixed_35('Mixed_5d', 64),
+      ('Mixed_6a', [['Conv2d_1a_1x1:384 3x3 /2 v'],                     # sic
+                    ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_1a_1x1:96 3x3 /2 v'],      # sic
+                    ['MaxPool_1a_3x3 /2 v']]),
+      mixed_17('Mixed_6b', 128), mixed_17('Mixed_6c', 160), mixed_17('Mixed_6d', 160), mixed_17('Mixed_6e', 192),
+      ('Mixed_7a', [['Conv2d_0a_1x1:192', 'Conv2d_1a_3x3:320 /2 v'],
+                    ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x7:192', 'Conv2d_0c_7x1:192', 'Conv2d_1a_3x3:192 /2 v'],
+                    ['MaxPool_1a_3x3 /2 v']]),
+      mixed_8('Mixed_7b', 'Conv2d_0b_3x1'),                             # sic
+      mixed_8('Mixed_7c', 'Conv2d_0c_3x1')]
+
+A_V4 = [['Conv2d_0a_1x1:96'],
+        ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96'],
+        ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
+        ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:96']]
+B_V4 = [['Conv2d_0a_1x1:384'],
+        ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x7:224', 'Conv2d_0c_7x1:256'],
+        ['Conv2d_0a_1x1:192', 'Conv2d_0b_7x1:192', 'Conv2d_0c_1x7:224', 'Conv2d_0d_7x1:224', 'Conv2d_0e_1x7:256'],
+        ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:128']]
+C_V4 = [['Conv2d_0a_1x1:256'],
+        ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:256', 'Conv2d_0c_3x1:256')],
+        ['Conv2d_0a_1x1:384', 'Conv2d_0b_3x1:448', 'Conv2d_0c_1x3:512', ('Conv2d_0d_1x3:256', 'Conv2d_0e_3x1:256')],
+        ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:256']]
+V4 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64',
+      ('Mixed_3a', [['MaxPool_0a_3x3 /2 v'], ['Conv2d_0a_3x3:96 /2 v']]),
+      ('Mixed_4a', [['Conv2d_0a_1x1:64', 'Conv2d_1a_3x3:96 v'],
+                    ['Conv2d_0a_1x1:64', 'Conv2d_0b_1x7:64', 'Conv2d_0c_7x1:64', 'Conv2d_1a_3x3:96 v']]),
+      ('Mixed_5a', [['Conv2d_1a_3x3:192 /2 v'], ['MaxPool_1a_3x3 /2 v']]),
+      ('Mixed_5b', A_V4), ('Mixed_5c', A_V4), ('Mixed_5d', A_V4), ('Mixed_5e', A_V4),
+      ('Mixed_6a', [['Conv2d_1a_3x3:384 /2 v'],
+                    ['Conv2d_0a_1x1:192', 'Conv2d_0b_3x3:224', 'Conv2d_1a_3x3:256 /2 v'],
+                    ['MaxPool_1a_3x3 /2 v']]),
+      ('Mixed_6b', B_V4), ('Mixed_6c', B_V4), ('Mixed_6d', B_V4), ('Mixed_6e', B_V4), ('Mixed_6f', B_V4),
+      ('Mixed_6g', B_V4), ('Mixed_6h', B_V4),
+      ('Mixed_7a', [['Conv2d_0a_1x1:192', 'Conv2d_1a_3x3:192 /2 v'],
+                    ['Conv2d_0a_1x1:256', 'Conv2d_0b_1x7:256', 'Conv2d_0c_7x1:320', 'Conv2d_1a_3x3:320 /2 v'],
+                    ['MaxPool_1a_3x3 /2 v']]),
+      ('Mixed_7b', C_V4), ('Mixed_7c', C_V4), ('Mixed_7d', C_V4)]
+
+BLOCK_35 = [['Conv2d_1x1:32'],
+            ['Conv2d_0a_1x1:32', 'Conv2d_0b_3x3:32'],
+            ['Conv2d_0a_1x1:32', 'Conv2d_0b_3x3:48', 'Conv2d_0c_3x3:64']]
+BLOCK_17 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:128', 'Conv2d_0b_1x7:160', 'Conv2d_0c_7x1:192']]
+BLOCK_8 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x3:224', 'Conv2d_0c_3x1:256']]
+RESNET_V2 = V3[:7] + [
+    ('Mixed_5b', [['Conv2d_1x1:96'],
+                  ['Conv2d_0a_1x1:48', 'Conv2d_0b_5x5:64'],
+                  ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
+                  ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:64']]),
+    Residual(None, ['Repeat/block35_%d' % (unit + 1) for unit in range(10)], 0.17, False, BLOCK_35),
+    ('Mixed_6a', [['Conv2d_1a_3x3:384 /2 v'],
+                  ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:256', 'Conv2d_1a_3x3:384 /2 v'],
+                  ['MaxPool_1a_3x3 /2 v']]),
+    Residual('PreAuxLogits', ['Repeat_1/block17_%d' % (unit + 1) for unit in range(20)], 0.10, False, BLOCK_17),
+    ('Mixed_7a', [['Conv2d_0a_1x1:256', 'Conv2d_1a_3x3:384 /2 v'],
+                  ['Conv2d_0a_1x1:256', 'Conv2d_1a_3x3:288 /2 v'],
+                  ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:288', 'Conv2d_1a_3x3:320 /2 v'],
+                  ['MaxPool_1a_3x3 /2 v']]),
+    Residual(None, ['Repeat_2/block8_%d' % (unit + 1) for unit in range(9)], 0.20, False, BLOCK_8),
+    Residual(None, ['Block8'], 1.0, True, BLOCK_8),
+    'Conv2d_7b_1x1:1536']
+
+TABLES = {'v1': V1, 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}
+
+#: What follows the trunk of v1 to v3: the size of the pooling, and the scopes.
+Head = collections.namedtuple('Head', 'kernel pool dropout logits predictions')
+HEADS = {'v1': Head(7, 'AvgPool_0a_7x7', 'Dropout_0b', 'Conv2d_0c_1x1', 'Logits/Predictions'),      # sic
+         'v2': Head(7, 'AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1', 'Predictions'),
+         'v3': Head(8, 'AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1', 'Predictions')}
+#: What follows it in the others, with a fully connected layer.
+FullHead = collections.namedtuple('FullHead', 'pool dropout auxiliary')
+FULL_HEADS = {'v4': FullHead('AvgPool_1a', 'Dropout_1b', 'Aux_logits'),
+              'resnet_v2': FullHead('AvgPool_1a_8x8', 'Dropout', 'Logits')}
+#: Where the auxiliary head begins, its pooling's scope, and the row of its convolution over all of the map.
+Auxiliary = collections.namedtuple('Auxiliary', 'begins pool last')
+AUXILIARY = {'v3': Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 'Conv2d_2a_{0}x{1}:768 v ~.01'),
+             'v4': Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', 'Conv2d_2a:768 {0}x{1} v'),
+             'resnet_v2': Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', 'Conv2d_2a_5x5:768 {0}x{1} v')}    # sic
+
+
+def inception_arg_scope(weight_decay=0.00004, use_batch_norm=True, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
+                        activation_fn=tf.nn.relu, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
+                        batch_norm_scale=False):
+    """slim's defaults of v1 to v4."""
+    return layers.conv_arg_scope(weight_decay, use_batch_norm and {
+        'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
+        'updates_collections': batch_norm_updates_collections,
+    }, weights_initializer=slim.variance_scaling_initializer(), activation_fn=activation_fn)
+
+
+def inception_resnet_v2_arg_scope(weight_decay=0.00004, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
+                                  activation_fn=tf.nn.relu):
+    """slim's defaults of Inception-ResNet-v2, which regularizes biases too."""
+    with slim.arg_scope(layers.conv_arg_scope(
+            weight_decay, {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon}, activation_fn=activation_fn)), \
+            slim.arg_scope([slim.conv2d, slim.fully_connected],
+                           biases_regularizer=slim.l2_regularizer(weight_decay)) as scope:
+        return scope
+
+
+def _branches(net, branches, apply):
+    """The output of a block."""
+    outputs = []
+    for index, rows in enumerate(branches):
+        with tf.variable_scope('Branch_%d' % index):
+            output = net
+            for row in rows:
+                split = [apply(output, text) for text in (row if isinstance(row, tuple) else [row])]
+                output = tf.concat(split, -1) if len(split) > 1 else split[0]
+        outputs.append(output)
+    return tf.concat(outputs, -1)
+
+
+def _residual(net, entry, apply):
+    for scope in entry.scopes:
+        with tf.variable_scope(scope):
+            mixed = _branches(net, entry.branches, apply)
+            net += entry.scale * slim.conv2d(mixed, net.shape.as_list()[-1], [1, 1], activation_fn=None,
+                                             normalizer_fn=None, scope='Conv2d_1x1')
+            if not entry.linear:
+                net = tf.nn.relu(net)
+    return net
+
+
+def run(net, table, end_points, apply, final_endpoint=None):
+    """Applies the table up to `final_endpoint`; `apply` takes a map and a row. ValueError if it is not in the table."""
+    for entry in table:
+        if isinstance(entry, str):
+            scope, net = layers.row(entry).scope, apply(net, entry)
+        elif isinstance(entry, Residual):
+            scope, net = entry.end_point, _residual(net, entry, apply)
+        else:
+            scope = entry[0]
+            with tf.variable_scope(scope):
+                net = _branches(net, entry[1], apply)
+        if scope:
+            end_points[scope] = net
+        if scope and scope == final_endpoint:
+            return net
+    if final_endpoint:
+        raise ValueError('no end point %s: there are %s' % (final_endpoint, ', '.join(end_points)))
+    return net
+
+
+def _applier(depth_multiplier, min_depth):
+    """Applies rows whose depths are scaled."""
+    return functools.partial(layers.apply_row, deepen=lambda depth: max(int(depth * depth_multiplier), min_depth))
+
+
+def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=None, reuse=None, table=None):
+    """The trunk: images [batch, height, width, 3] -> the map of final_endpoint, end_points."""
+    end_points = {}
+    with tf.variable_scope(scope, values=[images], reuse=reuse):
+        net = run(images, TABLES[table], end_points, _applier(depth_multiplier, min_depth), final_endpoint)
+    return net, end_points
+
+
+def _auxiliary_map(end_points, table, apply, kernel=None):
+    """What the auxiliary logits are made of."""
+    begins, pool, last = AUXILIARY[table]
+    net = slim.avg_pool2d(end_points[begins], [5, 5], stride=3, padding='VALID', scope=pool)
+    net = apply(net, 'Conv2d_1b_1x1:128')
+    return apply(net, last.format(*layers.kernel_within(net, kernel)))
+
+
+def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, depth_multiplier=1.0,
+          prediction_fn=slim.softmax, spatial_squeeze=True, reuse=None, create_aux_logits=True, scope=None,
+          global_pool=False, table=None):
+    """v1, v2 and v3: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+
+    Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. Larger pictures than the usual need global_pool
+    or spatial_squeeze=False, which leaves the logits a map. depth_multiplier: of all depths, to no less than min_depth.
+    """
+    head, end_points, apply = HEADS[table], {}, _applier(depth_multiplier, min_depth)
+    with tf.variable_scope(scope, values=[images], reuse=reuse), \
+            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+        net = run(images, TABLES[table], end_points, apply)
+        if create_aux_logits and num_classes and table in AUXILIARY:
+            with tf.variable_scope('AuxLogits'):
+                auxiliary = _auxiliary_map(end_points, table, apply, kernel=5)
+                end_points['AuxLogits'] = layers.class_scores(
+                    auxiliary, num_classes, 'Conv2d_2b_1x1', spatial_squeeze,
+                    weights_initializer=tf.truncated_normal_initializer(stddev=0.001))
+        with tf.variable_scope('Logits'):
+            net = layers.average_pool(net, head.kernel, end_points, global_pool, head.pool)
+            if not num_classes:
+                return net, end_points
+            net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
+            if table != 'v1':
+                end_points['PreLogits'] = net
+            logits = end_points['Logits'] = layers.class_scores(net, num_classes, head.logits, spatial_squeeze)
+        end_points['Predictions'] = prediction_fn(logits, scope=head.predictions)
+    return logits, end_points
+
+
+def build_full(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8, reuse=None, scope=None,
+               create_aux_logits=True, table=None):
+    """v4 and Inception-ResNet-v2: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+
+    Features (num_classes None) are the pooled map, [batch, 1, 1, 1536].
+    """
+    head, end_points = FULL_HEADS[table], {}
+    with tf.variable_scope(scope, values=[images], reuse=reuse), \
+            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+        net = run(images, TABLES[table], end_points, layers.apply_row)
+        if create_aux_logits and num_classes:
+            with tf.variable_scope('AuxLogits'):
+                auxiliary = slim.flatten(_auxiliary_map(end_points, table, layers.apply_row))
+                end_points['AuxLogits'] = slim.fully_connected(
+                    auxiliary, num_classes, activation_fn=None, scope=head.auxiliary)
+        with tf.variable_scope('Logits'):
+            net = end_points['global_pool'] = slim.avg_pool2d(
+                net, layers.kernel_within(net, None), padding='VALID', scope=head.pool)
+            if not num_classes:
+                return net, end_points
+            net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
+            net = end_points['PreLogitsFlatten'] = slim.flatten(net, scope='PreLogitsFlatten')
+            logits = end_points['Logits'] = slim.fully_connected(
+                net, num_classes, activation_fn=None, scope='Logits')
+            end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
+    return logits, end_points

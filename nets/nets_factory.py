@@ -1,0 +1,185 @@
+"""The 41 nets of slim, one record each, and how to build one by name.
+
+This module imports neither TensorFlow nor numpy: a record is plain data that names its builder, which is imported when
+a net is built. Everything that has to know a net reads its record here: preprocessing, head exclusion, `slimtune nets`.
+Adding a net is a table in its family's module, a record here and a reference in tests/nets.
+"""
+import dataclasses
+import functools
+import importlib
+from typing import Optional, Tuple
+
+from slimtune.errors import UserError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """What is to be known about a net. Sizes are sides of square pictures in pixels."""
+    name: str
+    builder: str                                #: 'inception:inception_v3': a function of a module of slimtune.nets
+    scope: str                                  #: the variable scope all of it lies in; '' where there is none
+    head: Tuple[str, ...]                       #: prefixes of the variables whose shapes depend on the classes
+    output: str                                 #: the op of the probabilities; of the logits where slim has no other
+    arguments: dict = dataclasses.field(default_factory=dict)   #: of the builder: its table, its width
+    image_size: int = 224
+    smallest: int = 1                           #: the smallest picture it can be built for
+    largest: Optional[int] = None               #: the largest, where there is a limit
+    preprocessing: str = 'inception'
+    channels: int = 3
+    video: bool = False
+    arg_scope: str = ''                         #: the arg scope's function in the builder's module
+    batch_norm_decay: Optional[float] = None
+    batch_norm_epsilon: Optional[float] = None
+    dropout: Optional[float] = None             #: the share that is dropped, not kept
+    classes: int = 1001                         #: what parameters, multiply_adds, accuracy and weights refer to
+    parameters: Optional[int] = None
+    multiply_adds: Optional[int] = None         #: of one picture (video: clip) of image_size
+    accuracy: Optional[Tuple[float, float]] = None              #: published ImageNet top-1 and top-5, percent
+    source: str = 'slim'                        #: who published the accuracy: 'slim' is the table of slim's README
+    weights: Optional[str] = None               #: the published archive's file name or URL
+
+
+def _convolutional(name, arg_scope='vgg_arg_scope', **record):
+    """A record of AlexNet, OverFeat or VGG."""
+    arguments = dict({'table': name}, **record.pop('arguments', {}))
+    return Net(name, 'classic:build_convolutional', name, (name + '/fc8',), name + '/fc8/squeezed', arguments,
+               arg_scope=arg_scope, preprocessing='vgg', dropout=0.5, classes=1000, **record)
+
+
+def _inception(version, scope, head, output, builder='build', arg_scope='inception_arg_scope', **record):
+    """A record of an Inception."""
+    return Net('inception_' + version, 'inception:' + builder, scope, tuple('%s/%s' % (scope, part) for part in head),
+               '%s/%s' % (scope, output), {'table': version}, arg_scope=arg_scope, batch_norm_decay=0.9997,
+               batch_norm_epsilon=0.001, dropout=0.2, **record)
+
+
+def _mobilenet_v1(name, width, **record):
+    """A record of MobileNet v1 of this width (depth_multiplier)."""
+    return Net(name, 'mobilenet:mobilenet_v1', 'MobilenetV1', ('MobilenetV1/Logits',),
+               'MobilenetV1/Predictions/Reshape_1', {'depth_multiplier': width}, largest=256,
+               arg_scope='mobilenet_v1_arg_scope', batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.001,
+               weights='http://download.tensorflow.org/models/mobilenet_v1_2018_02_22/mobilenet_v1_%s_224.tgz' % width,
+               source="slim's mobilenet_v1.md", **record)
+
+
+def _mobilenet(name, scope, table, width=1.0, **record):
+    """A record of MobileNet v2, v3 or EdgeTPU. The narrow ones keep the depth of their last layer."""
+    return Net(name, 'mobilenet:mobilenet', scope, (scope + '/Logits',), scope + '/Predictions/Reshape_1',
+               {'table': table, 'depth_multiplier': width, 'finegrain_classification_mode': width < 1},
+               arg_scope='training_scope', batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2,
+               source="slim's mobilenet/README.md", **record)
+
+
+_RECORDS = [
+    _convolutional('alexnet_v2', 'alexnet_v2_arg_scope', arguments={'fc_stddev': 0.005}),
+    Net('cifarnet', 'classic:build_cifarnet', 'CifarNet', ('CifarNet/logits',), 'CifarNet/Predictions/Reshape_1',
+        arg_scope='cifarnet_arg_scope', preprocessing='cifarnet', image_size=32, dropout=0.5, classes=10),
+    _convolutional('overfeat', image_size=231, arguments={'fc_stddev': 0.005}),
+    _convolutional('vgg_a'),
+    _convolutional('vgg_16'),
+    _convolutional('vgg_19'),
+    _inception('v1', 'InceptionV1', ['Logits'], 'Logits/Predictions/Reshape_1'),
+    _inception('v2', 'InceptionV2', ['Logits'], 'Predictions/Reshape_1'),
+    _inception('v3', 'InceptionV3', ['Logits', 'AuxLogits'], 'Predictions/Reshape_1', image_size=299),
+    _inception('v4', 'InceptionV4', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full', image_size=299),
+    _inception('resnet_v2', 'InceptionResnetV2', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full',
+               'inception_resnet_v2_arg_scope', image_size=299),
+    Net('lenet', 'classic:build_lenet', 'LeNet', ('LeNet/fc4',), 'Predictions/Reshape_1', channels=1,
+        arg_scope='lenet_arg_scope', preprocessing='lenet', image_size=28, dropout=0.5, classes=10),
+    _mobilenet_v1('mobilenet_v1', 1.0),
+    _mobilenet_v1('mobilenet_v1_075', 0.75),
+    _mobilenet_v1('mobilenet_v1_050', 0.5),
+    _mobilenet_v1('mobilenet_v1_025', 0.25),
+    _mobilenet('mobilenet_v2', 'MobilenetV2', 'v2'),
+    _mobilenet('mobilenet_v2_140', 'MobilenetV2', 'v2', 1.4),
+    _mobilenet('mobilenet_v2_050', 'MobilenetV2', 'v2', 0.5),
+    _mobilenet('mobilenet_v2_035', 'MobilenetV2', 'v2', 0.35),
+    _mobilenet('mobilenet_v3_small', 'MobilenetV3', 'v3_small'),
+    _mobilenet('mobilenet_v3_large', 'MobilenetV3', 'v3_large'),
+    _mobilenet('mobilenet_v3_small_minimalistic', 'MobilenetV3', 'v3_small_minimalistic'),
+    _mobilenet('mobilenet_v3_large_minimalistic', 'MobilenetV3', 'v3_large_minimalistic'),
+    _mobilenet('mobilenet_edgetpu', 'MobilenetEdgeTPU', 'edgetpu'),
+    _mobilenet('mobilenet_edgetpu_075', 'MobilenetEdgeTPU', 'edgetpu', 0.75),
+]
+#: name: record, in slim's order.
+NETS = {net.name: net for net in _RECORDS}
+
+
+def get_net(name):
+    """The record of the net `name`; UserError with the nearest names if there is none."""
+    if name not in NETS:
+        like = nearest(name, NETS)
+        raise UserError('unknown net %r: %s`slimtune nets` lists all %d' % (
+            name, 'nearest are %s; ' % ', '.join(like) if like else '', len(NETS)))
+    return NETS[name]
+
+
+def check_image_size(net, size):
+    """Refuses, before anything is built, a picture of `size` x `size` pixels that `net` (a record) cannot take."""
+    if size < net.smallest or (net.largest and size > net.largest):
+        raise UserError('%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
+            net.name, size, size, '%d to %d' % (net.smallest, net.largest) if net.largest
+            else 'at least %d' % net.smallest, net.image_size))
+
+
+def _function(net, name):
+    return getattr(importlib.import_module('slimtune.nets.' + net.builder.split(':')[0]), name)
+
+
+def _build(net, *args, **kwargs):
+    """slim's function of this net: (images, num_classes, is_training, ...) -> logits, end_points."""
+    options = dict(net.arguments, **{'scope': net.scope} if net.scope else {})
+    options.update(kwargs)
+    return _function(net, net.builder.split(':')[1])(*args, **options)
+
+
+def _arg_scope(net, **kwargs):
+    """slim's arg scope of this net: (weight_decay=..., ...) -> scope."""
+    return _function(net, net.arg_scope)(**kwargs)
+
+
+def _named(function, net):
+    """`function` of a record as a function of this record, with the attributes slim's functions have."""
+    named = functools.partial(function, net)
+    named.default_image_size, named.net, named.__name__ = net.image_size, net, net.name
+    return named
+
+
+def slims_names_of(module):
+    """A module's __getattr__ (PEP 562) that gives it slim's functions: of slimtune.nets.classic, vgg_16 and so on."""
+    def attribute(name):
+        if name in NETS and NETS[name].builder.split(':')[0] == module:
+            return networks_map[name]
+        raise AttributeError('module slimtune.nets.%s has no attribute %r' % (module, name))
+    return attribute
+
+
+#: As in slim: name -> function, name -> arg scope's function.
+networks_map = {net.name: _named(_build, net) for net in NETS.values()}
+arg_scopes_map = {net.name: _named(_arg_scope, net) for net in NETS.values()}
+
+
+def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, frozen=None, seed=0):
+    """slim's get_network_fn, with what slimtune freezes.
+
+    num_classes: None gives features instead of logits. weight_decay: of the L2 regularizer. frozen: None or a predicate
+    on a layer's full variable scope, see layers.py. seed: of dropout.
+    Returns network_fn(images, **kwargs) -> logits, end_points, with default_image_size and the record as `net`.
+    UserError for an unknown name and, when called, for pictures of a size the net cannot take.
+    """
+    net = get_net(name)
+
+    def network_fn(images, **kwargs):
+        from slimtune.nets import layers
+
+        from slimtune.runtime import slim
+        for side in images.shape.as_list()[-3:-1]:
+            if side is not None:
+                check_image_size(net, side)
+        with slim.arg_scope(arg_scopes_map[name](weight_decay=weight_decay)), \
+                slim.arg_scope([layers.batch_norm, layers.dropout, layers.drop_path], frozen=frozen), \
+                slim.arg_scope([layers.dropout, layers.drop_path], seed=seed):
+            return networks_map[name](images, num_classes=num_classes, is_training=is_training, **kwargs)
+
+    network_fn.default_image_size, network_fn.net = net.image_size, net
+    return network_fn

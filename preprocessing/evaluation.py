@@ -1,0 +1,124 @@
+"""How each style prepares a picture for evaluation, as a record, and its reader that needs numpy alone.
+
+graph.py reads the same records into a TensorFlow graph. The figures are slim's.
+"""
+from dataclasses import dataclass, replace
+from typing import Optional, Tuple
+
+import numpy as np
+
+#: The share of red, green and blue in grey, as tf.image.rgb_to_grayscale has it.
+GREY = (0.2989, 0.5870, 0.1140)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What happens to a picture of 0..255, in this order."""
+
+    grey: bool = False                          # made grey
+    unit: bool = False                          # pixels become 0..1
+    central_fraction: Optional[float] = None    # the middle of each side that is kept
+    side: Optional[int] = None                  # what the shorter side is resized to, the aspect kept
+    fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' around the middle, or 'resize'
+    mean: Tuple[float, ...] = (0.0,)            # subtracted, by channel
+    factor: float = 1.0                         # then multiplied by
+    standardize: bool = False                   # to mean 0 and deviation 1 of the picture itself
+
+
+RECORDS = {
+    'inception': Evaluation(unit=True, central_fraction=0.875, fit='resize', mean=(0.5,), factor=2.0),
+    'vgg': Evaluation(side=256, mean=(123.68, 116.78, 103.94)),     # ImageNet's means
+    'lenet': Evaluation(mean=(128.0,), factor=1 / 128),
+    'cifarnet': Evaluation(standardize=True),
+}
+
+
+def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None):
+    """Returns the style's record. crop_image=False: the whole picture (inception). resize_side_min: side (vgg)."""
+    record = RECORDS[style]
+    if use_grayscale:
+        mean = record.mean if len(record.mean) == 1 else (float(np.dot(GREY, record.mean)),)
+        record = replace(record, grey=True, mean=mean)
+    if not crop_image:
+        record = replace(record, central_fraction=None)
+    return replace(record, side=resize_side_min) if resize_side_min else record
+
+
+def scaled_side(side, height, width, at_least=None):
+    """Returns the pixels that a picture's shorter side is resized to before it is cropped to height x width.
+
+    It is `side` where `at_least` (else side itself) holds the output, as in slim, whose 256 is for 224; larger outputs,
+    which slim refuses, get it in that proportion.
+    """
+    size = max(height, width)
+    return side if size <= (at_least or side) else max(size, int(round(side * size / 224)))
+
+
+def evaluate_array(style, array, height, width, **options):
+    """Prepares one picture for a net without TensorFlow.
+
+    array: uint8 [h, w, channels]. options: evaluation's. Returns float32 [height, width, channels], what
+    graph.evaluate_image gives but for the last bits.
+    """
+    record = evaluation(style, **options)
+    if record.grey and array.shape[2] == 3:
+        array = np.dot(array.astype(np.float32), np.array(GREY, np.float32))[:, :, None]
+    if record.central_fraction:
+        array = _middle(array, *(side - 2 * int(side * (1 - record.central_fraction) / 2) for side in array.shape[:2]))
+    if record.side:
+        # float32 as in the graph: it decides which way a half is rounded.
+        sides = np.array(array.shape[:2], np.float32)
+        sides *= np.float32(scaled_side(record.side, height, width)) / sides.min()
+        array = _resize_bilinear(array, *np.rint(sides).astype(int))
+    array = _resize_bilinear(array, height, width) if record.fit == 'resize' else _crop_or_pad(array, height, width)
+    image = array.astype(np.float32)
+    if record.unit:
+        image *= np.float32(1 / 255)
+    image = (image - np.array(record.mean, np.float32)) * np.float32(record.factor)
+    if record.standardize:
+        image -= image.mean(dtype=np.float64)
+        image /= max(image.std(dtype=np.float64), image.size ** -0.5)
+    return image
+
+
+def _middle(array, height, width):
+    """The central height x width pixels of an array that is at least as large."""
+    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
+    return array[top:top + height, left:left + width]
+
+
+def _crop_or_pad(array, height, width):
+    """The central height x width pixels, with zeros around a smaller array."""
+    array = _middle(array, min(height, array.shape[0]), min(width, array.shape[1]))
+    padding = [(missing // 2, missing - missing // 2)
+               for missing in (height - array.shape[0], width - array.shape[1])]
+    return np.pad(array, padding + [(0, 0)], 'constant')
+
+
+def _resize_bilinear(array, height, width):
+    """tf.image.resize_bilinear of version 1: corners and pixel centres not aligned. Returns float32.
+
+    Only the rows and columns that count are read, so that a large picture costs what a small one does.
+    """
+    def neighbours(size, new_size):
+        place = np.arange(new_size, dtype=np.float32) * (np.float32(size) / np.float32(new_size))
+        before = np.minimum(place.astype(int), size - 1)
+        return before, np.minimum(before + 1, size - 1), place - before.astype(np.float32)
+
+    above, below, down = neighbours(array.shape[0], height)
+    left, right, across = neighbours(array.shape[1], width)
+
+    def between_columns(rows):
+        rows = array[rows]
+        start = rows[:, left].astype(np.float32)
+        step = rows[:, right] - start
+        step *= across[:, None]
+        step += start
+        return step
+
+    top = between_columns(above)
+    step = between_columns(below)
+    step -= top
+    step *= down[:, None, None]
+    step += top
+    return step

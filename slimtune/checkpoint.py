@@ -1,0 +1,123 @@
+"""Checkpoints: finding one from whatever names it, reading it, and saying what fits and what does not."""
+import glob
+import os
+import re
+
+from slimtune.errors import UserError
+from slimtune.runtime import tf
+
+AVERAGE = '/ExponentialMovingAverage'
+_PART = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})(\.tempstate\d*)?$')
+
+
+def find(path):
+    """The prefix of the checkpoint that `path` names: a folder (its latest), a prefix, or any of its files.
+
+    Checkpoints of 2016 are single files, their own prefix. UserError where there is none.
+    """
+    if os.path.isdir(path):
+        prefix = _latest(path)
+        if not prefix:
+            raise UserError('no checkpoint in %s: train first, or name another folder' % path)
+        return prefix
+    prefix = _PART.sub('', path)
+    if not _complete(prefix):
+        there = 'an incomplete checkpoint' if glob.glob(glob.escape(prefix) + '.*') else 'no checkpoint'
+        raise UserError('%s at %s' % (there, path))
+    return prefix
+
+
+def find_latest(folder):
+    """The prefix of the latest checkpoint in a folder, or None."""
+    return _latest(folder) if os.path.isdir(folder) else None
+
+
+def _latest(folder):
+    """The checkpoint the `checkpoint` file names, wherever the folder has been moved to, else the one of the most steps."""
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except (tf.errors.OpError, ValueError):     # a damaged `checkpoint` file
+        state = None
+    if state and state.model_checkpoint_path:
+        named = state.model_checkpoint_path
+        for prefix in (os.path.join(folder, os.path.basename(named)), os.path.join(folder, named)):
+            if _complete(prefix):
+                return prefix
+    prefixes = {_PART.sub('', name) for name in glob.glob(os.path.join(glob.escape(folder), '*ckpt*'))}
+    return max(filter(_complete, prefixes), key=lambda prefix: (step_of(prefix), os.path.getmtime(_first_file(prefix))),
+               default=None)
+
+
+def step_of(prefix):
+    """The number behind the last dash of a checkpoint's name, or -1."""
+    match = re.search(r'-(\d+)$', prefix)
+    return int(match.group(1)) if match else -1
+
+
+def files(prefix):
+    """All files of a checkpoint."""
+    if os.path.isfile(prefix):
+        return [prefix]
+    return sorted(name for name in glob.glob(glob.escape(prefix) + '.*') if _PART.sub('', name) == prefix)
+
+
+def _first_file(prefix):
+    return prefix if os.path.isfile(prefix) else prefix + '.index'
+
+
+def _complete(prefix):
+    if os.path.isfile(prefix) and not prefix.endswith('/checkpoint'):
+        return True
+    shards = glob.glob(glob.escape(prefix) + '.data-*-of-*')
+    return os.path.isfile(prefix + '.index') and bool(shards) and len(shards) == int(shards[0][-5:])
+
+
+class Checkpoint:
+    """A checkpoint's variables. prefix: what it is called. shapes: {variable: [sides]}, all of them, slots included."""
+
+    def __init__(self, path):
+        self.prefix = find(path)
+        try:
+            self._reader = tf.train.load_checkpoint(self.prefix)
+            self.shapes = self._reader.get_variable_to_shape_map()
+        except (tf.errors.OpError, ValueError, RuntimeError) as e:
+            raise UserError('%s is not a checkpoint, or damaged: %s' % (self.prefix, str(e).split('\n')[0]))
+
+    def value(self, name):
+        """A variable's value as an array."""
+        try:
+            return self._reader.get_tensor(name)
+        except (tf.errors.OpError, RuntimeError) as e:
+            raise UserError('%s is damaged: %s' % (self.prefix, str(e).split('\n')[0]))
+
+    @property
+    def step(self):
+        """The global step, 0 where it holds none (published weights)."""
+        return int(self.value('global_step')) if self.shapes.get('global_step') == [] else 0
+
+    @property
+    def has_averages(self):
+        """Whether it holds moving averages of the weights."""
+        return any(name.endswith(AVERAGE) for name in self.shapes)
+
+
+def compare(checkpoint, variables):
+    """What of `variables` ({name in the checkpoint: shape}) fits: (fitting, missing, differing) lists of names."""
+    fitting, missing, differing = [], [], []
+    for name, shape in variables.items():
+        if name not in checkpoint.shapes:
+            missing.append(name)
+        else:
+            (fitting if checkpoint.shapes[name] == list(shape) else differing).append(name)
+    return fitting, missing, differing
+
+
+def within(name, scopes):
+    """Whether a variable lies in one of `scopes`, as slim excludes: by prefix."""
+    return any(name.startswith(scope) for scope in scopes)
+
+
+def restore(session, checkpoint, names):
+    """Gives variables their values. names: {variable: its name in the checkpoint}. One run, whatever their number."""
+    feeds = {v.initializer.inputs[1]: checkpoint.value(name) for v, name in names.items()}
+    session.run([v.initializer for v in names], feeds)

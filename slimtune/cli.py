@@ -1,0 +1,230 @@
+"""The command line: finds the command, understands slim's spellings, prints errors as one line.
+
+Nothing here imports TensorFlow or numpy; a command's module is imported when it runs.
+"""
+import argparse
+import dataclasses
+import importlib
+import os
+import re
+import signal
+import sys
+
+import slimtune
+from slimtune import options
+from slimtune.errors import UsageError, UserError, nearest
+
+#: command: the module whose `run(request)` runs it
+MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
+           'nets': 'nets_table'}
+TRUE, FALSE = ('true', 't', '1', 'yes', 'y'), ('false', 'f', '0', 'no', 'n')
+SHORT = {'-t': '--tensorflow_data_dir'}
+
+
+def main(argv=None):
+    """Runs one command. Returns the exit code: 0, 1 for a user's error, 2 for a wrong command line."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not argv or argv[0] in ('-h', '--help', 'help'):
+            print(overview())
+            return 0
+        if argv[0] in ('--version', 'version'):
+            print(version())
+            return 0
+        name = command_name(argv[0])
+        typed, words = parse(name, argv[1:])
+        return start(name, typed, words)
+    except UserError as e:
+        print('slimtune: %s' % e, file=sys.stderr)
+        return e.exit_code
+    except KeyboardInterrupt:
+        print('slimtune: stopped', file=sys.stderr)
+        return 130
+    except BrokenPipeError:                     # `slimtune predict … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as e:
+        if e.filename is None and e.errno is None:
+            raise
+        print('slimtune: %s%s' % (e.strerror or e, ': %s' % e.filename if e.filename else ''), file=sys.stderr)
+        return 1
+
+
+def start(name, typed, words):
+    """Runs the command `name` with what was typed."""
+    if typed.get('verbose'):
+        os.environ['SLIMTUNE_VERBOSE'] = '1'
+    else:
+        import warnings
+        warnings.simplefilter('ignore')
+    from slimtune import terminal
+    to_stderr = typed.get('alsologtostderr') or typed.get('logtostderr')
+    terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False), verbosity=typed.get('verbosity', 0),
+                   to_stderr=to_stderr or typed.get('csv') or typed.get('json'), prefix=to_stderr)
+    request = options.understand(name, typed, words)
+    importlib.import_module('slimtune.' + MODULES[name]).run(request)
+    return 0
+
+
+def command_name(word):
+    """The command that `word` names."""
+    if word in MODULES:
+        return word
+    raise UsageError('no command %s: %s' % (word, ', '.join(
+        'did you mean %s?' % near for near in nearest(word, MODULES, 1)) or 'there are ' + ', '.join(MODULES)))
+
+
+def overview():
+    """What `slimtune` alone says."""
+    rows = ['  %-9s %s' % (name, command.summary) for name, command in options.COMMANDS.items()]
+    return '\n'.join([
+        'slimtune fine-tunes image classifiers: from a folder of pictures to a tested, exported net.', '',
+        'Commands:'] + rows + ['', 'Begin with a folder that has one folder of pictures for each class:',
+                               '  ' + options.COMMANDS['convert'].example,
+                               'All options of a command: slimtune COMMAND --help. Versions: slimtune --version'])
+
+
+def version():
+    """slimtune's version and the runtime's, found without importing TensorFlow."""
+    return 'slimtune %s, TensorFlow %s, Python %s' % (
+        slimtune.__version__, installed_version('tensorflow'), sys.version.split()[0])
+
+
+def installed_version(package):
+    """The version of an installed package, read from its folder's name (Python 3.7 has no importlib.metadata)."""
+    pattern = re.compile(r'%s-([^-]+)\.dist-info' % package.replace('-', '_'))
+    for folder in sys.path:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            match = pattern.fullmatch(name)
+            if match:
+                return match.group(1)
+    return 'not installed'
+
+
+# From words to options
+
+def parse(name, argv):
+    """What was typed, as ({option: value}, [words without a flag])."""
+    parser = _parser(name)
+    namespace, words = parser.parse_known_args(normalise(name, argv))
+    unknown = [word for word in words if word.startswith('-') and len(word) > 1]
+    if unknown:                                 # normalise refuses unknown options; what is left is a lone '-x'
+        raise UsageError('no option %s: see slimtune %s --help' % (unknown[0], name))
+    typed, command = vars(namespace), options.COMMANDS[name]
+    words = [word for word in words if word != '--']
+    if words and command.first is None or len(words) > 1 and command.rest is None:
+        extra = words[0 if command.first is None else 1]
+        raise UsageError('%s stands alone: an option\'s value follows its name, as in --option=value; see slimtune %s --help'
+                         % (extra, name))
+    return typed, words
+
+
+def normalise(name, argv):
+    """slim's and absl's spellings as ours: `-` in option names becomes `_`, abbreviations are written out (slim's flags
+    first), booleans get a value (`--x`, `--nox`), a list broken by a space after its comma is joined."""
+    known, result, tokens = options.fields(name), [], list(argv)
+    while tokens:
+        token = tokens.pop(0)
+        if token == '--':
+            return result + ['--'] + tokens
+        if not re.match(r'--?[A-Za-z]', token):
+            result.append(token)
+            continue
+        spelled, equals, value = token.partition('=')
+        spelled = SHORT.get(spelled, spelled)
+        if spelled in ('-h', '--help', '-help'):
+            result.append('--help')
+            continue
+        option, implied = _option(name, known, spelled.lstrip('-').replace('-', '_'), spelled)
+        field = known[option]
+        if field.type is bool:
+            if implied is None and not equals and tokens and tokens[0].lower() in TRUE[:1] + FALSE[:1]:
+                value = tokens.pop(0)
+            result.append('--%s=%s' % (option, implied or value or 'true'))
+            continue
+        if not equals:
+            if not tokens or re.match(r'--?[A-Za-z]', tokens[0]):
+                raise UsageError('%s needs a value: %s=…' % (spelled, spelled))
+            value = tokens.pop(0)
+        while field.metadata['kind'] == 'scopes' and value.endswith(',') and tokens and not tokens[0].startswith('-'):
+            value += tokens.pop(0)
+        result.append('--%s=%s' % (option, value))
+    return result
+
+
+def _option(command, known, text, spelled):
+    """The option that `text` means: (name, 'false' for --noNAME else None)."""
+    if text in known:
+        return text, None
+    if text.startswith('no') and text[2:] in known and known[text[2:]].type is bool:
+        return text[2:], 'false'
+    for candidates in ([n for n in known if known[n].metadata['slim']], list(known)):
+        starting = [n for n in candidates if n.startswith(text)]
+        if len(starting) == 1:
+            return starting[0], None
+        if starting:
+            raise UsageError('%s could be %s' % (spelled, ' or '.join(map(options.flag, starting))))
+    near = ', '.join(map(options.flag, nearest(text, known)))
+    raise UsageError('no option %s%s; see slimtune %s --help' % (spelled, ': did you mean %s?' % near if near else '', command))
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Options with dashes, and their values in capitals."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=34, width=110)
+
+    def _format_action_invocation(self, action):
+        return super()._format_action_invocation(action).replace('_', '-')
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(message.replace('argument ', '', 1))
+
+
+def _boolean(text):
+    if text.lower() in TRUE + FALSE:
+        return text.lower() in TRUE
+    raise argparse.ArgumentTypeError('%s is neither true nor false' % text)
+
+
+def _parser(name):
+    command = options.COMMANDS[name]
+    slim, folder = options.defaults(name, 'slim'), options.defaults(name, 'folder')
+    words = ''.join([' [FOLDER]' if command.first else '', ' PICTURE …' if command.rest else ''])
+    parser = _Parser(
+        prog='slimtune ' + name, usage='slimtune %s%s [options]' % (name, words), allow_abbrev=False, formatter_class=_Help,
+        argument_default=argparse.SUPPRESS, description='%s\n  %s' % (command.summary, command.example),
+        epilog='Dashes or underscores, whole names or beginnings: --%s. Where two defaults are given, the second holds\n'
+               'when the first word is a folder.' % next(iter(options.fields(name))).replace('_', '-'))
+    for group in command.groups:
+        section = parser.add_argument_group(group.__doc__.rstrip('.'))
+        for field in dataclasses.fields(group):
+            text = field.metadata['help'].replace('%', '%%')
+            ours, theirs = folder[field.name], slim[field.name]
+            if theirs not in (None, '') and field.type is not bool:
+                text += ' [%s%s]' % (theirs, '; %s' % ours if ours not in (None, theirs) else '')
+            elif ours not in (None, theirs, ''):
+                text += ' [%s]' % ours
+            section.add_argument('--' + field.name, type=_boolean if field.type is bool else field.type,
+                                 choices=field.metadata['choices'], help=text,
+                                 metavar=None if field.metadata['choices'] else
+                                 '' if field.type is bool else _METAVAR.get(field.metadata['kind'], _METAVAR[field.type]))
+    return parser
+
+
+_METAVAR = {int: 'N', float: 'X', str: 'NAME', 'path': 'PATH', 'scopes': 'SCOPE,…'}
+
+
+def run():
+    """The console script. A closed terminal and SIGTERM end a command like Ctrl-C does: what is open is finished first."""
+    def stop(number, frame):
+        raise KeyboardInterrupt
+    for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
+        signal.signal(number, stop)
+    sys.exit(main())
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,394 @@
+"""`slimtune convert`: a folder of pictures becomes shuffled records, a label file and a manifest; whole, or not at all.
+
+PIC/train/CLASS/* and PIC/validation/CLASS/* are taken as they are; PIC/CLASS/* is split by a hash of each file's bytes,
+so that a picture lands on the same side every time. The pictures themselves are never changed.
+"""
+import collections
+import dataclasses
+import hashlib
+import os
+import random
+import re
+import shlex
+import unicodedata
+from multiprocessing.pool import ThreadPool
+
+from slimtune import __version__, files, pictures
+from slimtune.datasets import dataset_utils, labels, manifest
+from slimtune.errors import UserError
+from slimtune.options import Convert
+from slimtune.terminal import next_step, progress, say, table, warn
+
+#: Folders that are splits, and what the split is called.
+SPLITS = {'train': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test'}
+#: A folder that holds one of these is slimtune's own (a train folder, an export), not a class.
+_OURS = ('run.json', 'model.json', 'checkpoint', manifest.NAME)
+_SHOWN = 20     # files named on the screen; all are in the manifest
+
+#: A file that may be a picture. path: on the disk. name: relative to the source, as text. size, time: of the file.
+Candidate = collections.namedtuple('Candidate', 'path name split label size time')
+#: A picture that is good. digest: of its bytes. facts: a pictures.Picture.
+Good = collections.namedtuple('Good', 'candidate split digest facts')
+
+
+def run(request):
+    """The command."""
+    convert(request[Convert])
+
+
+def convert(options):
+    """Converts the pictures as OPTIONS (options.Convert) say and returns the folder of the records.
+
+    Raises UserError where there is nothing to convert, or nothing that can be learned from.
+    """
+    # The folder
+    source = options.tensorflow_data_dir
+    output = options.output_dir or source
+    _check(options)
+    candidates, split_already, loose = find(source, output)
+    name = options.dataset_name or default_name(source)
+    files.settle(output)
+    before = _before(output, source, name)
+    order = labels.known(output, before) or (labels.known(source) if output != source else None) or []
+
+    # Every picture, decoded
+    good, bad = _inspect(candidates, options)
+    bad = loose + bad
+    if not split_already:
+        good = [one._replace(split=_side(one.digest, options.validation_fraction)) if one.split == 'train' else one
+                for one in good]
+    if not any(one.split == 'train' for one in good):
+        raise UserError('no usable picture to train on in %s: %s' % (source, _first_reasons(bad)))
+
+    # The classes
+    found = {one.candidate.label for one in good}
+    classes = order + sorted(found.difference(order))
+    if len(classes) < 2:
+        raise UserError('one class only in %s (%s): there is nothing to tell apart' % (source, classes[0]))
+    _compare_classes(order, found, {candidate.label for candidate in candidates})
+
+    # The records
+    splits = {}
+    with files.exchange(output) as exchange:
+        exchange.remove(_stale(output, name, before))
+        for split in sorted({one.split for one in good}.union(['train', 'validation']), key=list(SPLITS).index):
+            chosen = [one for one in good if one.split == split]
+            splits[split] = _write_split(exchange, name, split, chosen, classes, options)
+        written = manifest.Manifest(
+            name=name, classes=classes, splits=splits, channels=max(one.facts.channels for one in good),
+            left_out=[{'file': file, 'why': why} for file, why in bad], seed=options.seed,
+            validation_fraction=None if split_already else options.validation_fraction,
+            source=os.path.relpath(source, output), fingerprint=_fingerprint(candidates), version=__version__)
+        files.write_text(exchange.path('label.txt'), labels.text_plain(classes))
+        files.write_text(exchange.path('labels.txt'), labels.text_numbered(classes))
+        files.write_text(exchange.path(manifest.NAME), written.text())
+
+    # What came of it
+    _report(written, output, good)
+    return output
+
+
+def prepare(folder):
+    """The manifest of the data set in `folder`; its pictures are converted first where that was not done yet.
+
+    Converts again, as the manifest says it was done, where the pictures have changed since.
+    """
+    if is_current(folder):
+        return manifest.load(folder)
+    written = manifest.load(folder)
+    options = Convert(tensorflow_data_dir=folder)
+    if written:
+        say('The pictures in %s have changed since they were converted: converting them again.' % folder)
+        shards = {split: max(1, len(facts['shards'])) for split, facts in written.splits.items()}
+        options = dataclasses.replace(
+            options, dataset_name=written.name, seed=written.seed, train_shards=shards['train'],
+            validation_shards=shards['validation'],
+            validation_fraction=written.validation_fraction or options.validation_fraction)
+    convert(options)
+    return manifest.load(folder)
+
+
+def is_current(folder):
+    """Whether `folder` holds whole records, and its pictures, if it holds them too, are still those of the records."""
+    files.settle(folder)
+    written = manifest.load(folder)
+    if written is None:
+        return False
+    try:
+        for split in written.splits:
+            written.shards(split, folder)
+    except UserError:
+        return False
+    if written.source != '.' or not _class_folders(folder):
+        return True
+    return _fingerprint(find(folder, folder)[0]) == written.fingerprint
+
+
+def default_name(source):
+    """A data set's name, from its folder's."""
+    return re.sub(r'\W+', '_', _text(os.path.basename(os.path.abspath(source)))).strip('_') or 'pictures'
+
+
+def find(source, output):
+    """The files that may be pictures: (Candidates sorted by name, whether splits are given, [(loose file, why), ...]).
+
+    Raises UserError where there are no class folders, or where `output` lies inside of one.
+    """
+    if not os.path.isdir(source):
+        raise UserError('no folder %s: give the folder that holds a folder of pictures for every class' % source)
+    tops = _split_folders(source)
+    places = [(path, split) for split, path in tops.items()] or [(source, None)]
+    candidates, loose, unsorted = [], [], 0
+    for place, split in places:
+        for file in sorted(os.listdir(place)):
+            if not pictures.is_junk(file) and file.lower().endswith(pictures.ENDINGS) \
+                    and not os.path.isdir(os.path.join(place, file)):
+                loose.append((_name(os.path.join(place, file), source), 'not in a class folder'))
+                unsorted += 1
+        for folder in _class_folders(place):
+            _refuse_inside(output, folder)
+            label = _label(folder)
+            for path in pictures.walk(folder):
+                facts = os.stat(path) if os.path.exists(path) else None
+                candidates.append(Candidate(path, _name(path, source), split or 'train', label,
+                                            facts and facts.st_size, facts and facts.st_mtime_ns))
+    if not tops and os.path.realpath(output) != os.path.realpath(source):
+        _refuse_inside(output, source)
+    if not candidates:
+        raise UserError('no class folders in %s: expected %s or %s, found %s' % (
+            source, os.path.join(source, 'train', 'CLASS', '*.jpg'), os.path.join(source, 'CLASS', '*.jpg'),
+            '%d pictures directly in %s' % (unsorted, ' and '.join(place for place, _ in places)) if unsorted
+            else 'no picture'))
+    return sorted(candidates, key=lambda one: one.name), 'validation' in tops, loose
+
+
+def _check(options):
+    """Refuses values that cannot be meant."""
+    if not options.tensorflow_data_dir:
+        raise UserError('which pictures? Add -t FOLDER, the folder that holds a folder of pictures for every class')
+    for flag in ('train_shards', 'validation_shards', 'num_threads'):
+        value = getattr(options, flag)
+        if value is not None and value < 1:
+            raise UserError('--%s=%d: it must be at least 1' % (flag.replace('_', '-'), value))
+    if not 0 <= options.validation_fraction < 1:
+        raise UserError('--validation-fraction=%g: it must be at least 0 and less than 1' % options.validation_fraction)
+    if options.dataset_name is not None and not re.fullmatch(r'\w[\w.-]*', options.dataset_name):
+        raise UserError('--dataset-name=%s: letters, digits, _, - and . only; it is part of file names'
+                        % options.dataset_name)
+
+
+def _split_folders(source):
+    """The folders of SPLITS in `source` that hold class folders: {split: path}; {} unless train is among them."""
+    tops = {}
+    for name, split in SPLITS.items():
+        path = os.path.join(source, name)
+        if os.path.isdir(path) and _class_folders(path):
+            if split in tops:
+                raise UserError('%s and %s are both there: which one is the %s set? Move the other one away'
+                                % (tops[split], path, split))
+            tops[split] = path
+    return tops if 'train' in tops else {}
+
+
+def _class_folders(place):
+    """The paths of the folders in `place` that may be classes."""
+    folders = [os.path.join(place, name) for name in sorted(os.listdir(place)) if not pictures.is_junk(name)]
+    return [path for path in folders
+            if os.path.isdir(path) and not any(os.path.exists(os.path.join(path, ours)) for ours in _OURS)]
+
+
+def _refuse_inside(output, folder):
+    inside = os.path.realpath(output) + os.sep
+    if inside.startswith(os.path.realpath(folder) + os.sep):
+        raise UserError('--output-dir=%s lies inside %s, among the pictures: choose a folder outside'
+                        % (output, folder))
+
+
+def _text(name):
+    """A file's name as text, whatever the locale: UTF-8, else GBK; composed letters, as most systems write them."""
+    data = os.fsencode(name)
+    try:
+        text = data.decode('utf-8')
+    except UnicodeDecodeError:
+        text = data.decode('gbk', 'replace')
+    return unicodedata.normalize('NFC', text)
+
+
+def _label(folder):
+    label = _text(os.path.basename(folder)).strip()
+    if not label or len(label.splitlines()) > 1:
+        raise UserError('%r is no name for a class: rename the folder' % folder)
+    return label
+
+
+def _name(path, source):
+    return _text(os.path.relpath(path, source)).replace(os.sep, '/')
+
+
+def _fingerprint(candidates):
+    lines = ['%s\t%s\t%s\n' % (one.name, one.size, one.time) for one in candidates]
+    return hashlib.sha256(''.join(lines).encode('utf-8')).hexdigest()
+
+
+def _before(output, source, name):
+    """The manifest of what `output` holds, or None. Raises UserError where that was made from other pictures."""
+    written = manifest.load(output) if os.path.isdir(output) else None
+    if written and written.name != name:
+        if os.path.realpath(os.path.join(output, written.source)) != os.path.realpath(source):
+            raise UserError('%s holds the data set %s, made from other pictures: choose another --output-dir'
+                            % (output, written.name))
+        say('%s replaces %s, made from the same pictures.' % (name, written.name))
+    return written
+
+
+def _stale(output, name, before):
+    """The names of the shards in `output` that the new ones replace: the old manifest's, and any of this name."""
+    stale = {shard['name'] for facts in before.splits.values() for shard in facts['shards']} if before else set()
+    pattern = re.compile(re.escape(name) + r'_(%s)_\d{5}-of-\d{5}\.tfrecord' % '|'.join(set(SPLITS.values())))
+    others = [file for file in os.listdir(output) if pattern.fullmatch(file) and file not in stale]
+    if others:
+        say('Removing %d shards of an earlier run: %s' % (len(others), _listed(sorted(others))))
+    return sorted(stale.union(others))
+
+
+def _inspect(candidates, options):
+    """Decodes every candidate: ([Good, ...], [(name, why), ...]), both in the order of their names."""
+    def look(candidate):
+        try:
+            with open(candidate.path, 'rb') as f:
+                data = f.read()
+            return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), pictures.inspect(data))
+        except pictures.BadPicture as e:
+            return str(e)
+        except OSError as e:
+            return e.strerror or str(e)
+
+    good, bad = [], []
+    with ThreadPool(_threads(options)) as pool, progress('Checking', len(candidates)) as bar:
+        for candidate, seen in zip(candidates, pool.imap(look, candidates, chunksize=4)):
+            bar.advance(1)
+            if isinstance(seen, Good):
+                good.append(seen)
+            elif options.strict:
+                raise UserError('%s: %s (--strict: nothing was written)' % (candidate.path, seen))
+            else:
+                bad.append((candidate.name, seen))
+    return good, bad
+
+
+def _threads(options):
+    return options.num_threads or os.cpu_count() or 1
+
+
+def _side(digest, fraction):
+    """The split of a picture, by its bytes alone."""
+    return 'validation' if int(digest[:8], 16) < fraction * 16 ** 8 else 'train'
+
+
+def _write_split(exchange, name, split, chosen, classes, options):
+    """Writes a split's shards and returns its part of the manifest. The same seed gives the same bytes."""
+    random.Random('%s %d' % (split, options.seed)).shuffle(chosen)
+    asked = options.train_shards if split == 'train' else options.validation_shards
+    number = min(asked, len(chosen))
+    if 0 < number < asked:
+        say('%d pictures in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, number, asked))
+    label_of = {label: n for n, label in enumerate(classes)}
+    shards = []
+    with ThreadPool(_threads(options)) as pool, progress('Writing %s' % split, len(chosen)) as bar:
+        for shard in range(number):
+            part = chosen[shard * len(chosen) // number:(shard + 1) * len(chosen) // number]
+            file = '%s_%s_%05d-of-%05d.tfrecord' % (name, split, shard, number)
+            _write_shard(exchange.path(file), pool, part, label_of, bar)
+            shards.append({'name': file, 'bytes': os.path.getsize(exchange.path(file)), 'records': len(part)})
+    counts = collections.Counter(one.candidate.label for one in chosen)
+    return {'pictures': len(chosen), 'per_class': [counts[label] for label in classes], 'shards': shards}
+
+
+def _write_shard(path, pool, part, label_of, bar):
+    from slimtune.runtime import tf
+
+    def example(one):
+        return _example(one, label_of[one.candidate.label])
+
+    batch = 64      # pictures in memory at once
+    with tf.python_io.TFRecordWriter(path) as writer:
+        for at in range(0, len(part), batch):
+            for record in pool.map(example, part[at:at + batch], chunksize=1):
+                writer.write(record)
+                bar.advance(1)
+
+
+def _example(one, label):
+    """The bytes of a picture's tf.train.Example, with slim's keys and those of the Inception converter."""
+    with open(one.candidate.path, 'rb') as f:
+        data = f.read()
+    if hashlib.sha256(data).hexdigest() != one.digest:
+        raise UserError('%s changed while it was being converted: start again' % one.candidate.path)
+    facts = one.facts
+    example = dataset_utils.image_to_tfexample(pictures.encode(data, facts), facts.format, facts.height, facts.width,
+                                               label)
+    for key, value in (('image/class/text', one.candidate.label), ('image/filename', one.candidate.name),
+                       ('image/colorspace', 'Grayscale' if facts.channels == 1 else 'RGB')):
+        example.features.feature[key].CopyFrom(dataset_utils.bytes_feature(value))
+    example.features.feature['image/channels'].CopyFrom(dataset_utils.int64_feature(facts.channels))
+    return example.SerializeToString(deterministic=True)
+
+
+def _compare_classes(order, found, folders):
+    """Says how the classes of an existing label file and those of the folders differ."""
+    new, gone = sorted(found.difference(order)), [label for label in order if label not in found]
+    if order and new:
+        say('New classes, put behind those of the label file: %s' % _listed(new))
+    if gone:
+        warn('no pictures for classes of the label file: %s. They keep their places, with 0 pictures: delete '
+             'label.txt, labels.txt and dataset.json to number the classes anew' % _listed(gone))
+    empty = sorted(folders.difference(found, order))
+    if empty:
+        warn('no usable picture in %s: not a class' % _listed(empty))
+
+
+def _report(written, output, good):
+    """Pictures per class and split, what was left out and why, and what looks wrong."""
+    splits = [split for split, facts in written.splits.items() if facts['pictures'] or split != 'test']
+    rows = [[label] + [written.splits[split]['per_class'][n] for split in splits]
+            for n, label in enumerate(written.classes)]
+    rows.append(['all'] + [written.splits[split]['pictures'] for split in splits])
+    say(table(['class'] + splits, rows))
+    if written.left_out:
+        say('\nLeft out, %d:' % len(written.left_out))
+        say(table(['file', 'why'], [[entry['file'], entry['why']] for entry in written.left_out[:_SHOWN]]))
+        if len(written.left_out) > _SHOWN:
+            say('and %d more, listed in %s' % (len(written.left_out) - _SHOWN, os.path.join(output, manifest.NAME)))
+    for split, other, wrong in (('train', 'validation', 'cannot be learned'), ('validation', 'train', 'is not tested')):
+        absent = [label for n, label in enumerate(written.classes) if not written.splits[split]['per_class'][n]
+                  and written.splits[other]['per_class'][n]]
+        if absent:
+            warn('no pictures in %s, so that it %s: %s' % (split, wrong, _listed(absent)))
+    _report_twins(good)
+    shards = sum(len(facts['shards']) for facts in written.splits.values())
+    say('\n%d pictures of %d classes in %d shards: %s' % (
+        len(good), len(written.classes), shards, os.path.join(output, written.name + '_*.tfrecord')))
+    next_step('slimtune train %s --model mobilenet_v1_025' % shlex.quote(output))
+
+
+def _report_twins(good):
+    """Names pictures whose bytes lie in two classes, or on both sides of the split."""
+    twins = collections.defaultdict(list)
+    for one in good:
+        twins[one.digest].append(one)
+    for what, key in (('in two classes', lambda one: one.candidate.label),
+                      ('in training and validation', lambda one: one.split)):
+        same = [' = '.join(sorted(one.candidate.name for one in group)) for group in twins.values()
+                if len({key(one) for one in group}) > 1]
+        if same:
+            warn('the same picture %s, %d times: %s' % (what, len(same), _listed(sorted(same), 3)))
+
+
+def _first_reasons(bad):
+    return 'left out: ' + _listed(['%s (%s)' % pair for pair in bad], 3) if bad else \
+        'all were held out for validation; lower --validation-fraction'
+
+
+def _listed(items, most=10):
+    more = ' and %d more' % (len(items) - most) if len(items) > most else ''
+    return ', '.join(items[:most]) + more

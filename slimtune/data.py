@@ -1,0 +1,109 @@
+"""The input pipelines: records in, batches of preprocessed pictures out. All of it is tf.data; no Python per picture.
+
+The order of training is a function of seed and step alone: epoch e is shuffled by (seed, e), and a resumed run skips what
+it has seen. So a run that was interrupted sees the pictures an uninterrupted one would have seen.
+"""
+import dataclasses
+import os
+
+from slimtune.errors import UserError
+from slimtune.preprocessing import preprocessing_factory
+from slimtune.runtime import tf
+
+SHUFFLE_BYTES = 256 << 20       # memory for shuffling encoded pictures
+_FEATURES = {                   # name: (shape, type, default)
+    'image/encoded': ((), tf.string, ''), 'image/class/label': ((), tf.int64, -1), 'image/filename': ((), tf.string, ''),
+}
+_BOXES = ('image/object/bbox/ymin', 'image/object/bbox/xmin', 'image/object/bbox/ymax', 'image/object/bbox/xmax')
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """How pictures reach a net. size: side in pixels. preprocessing: a style's or net's name. channels: 1 or 3."""
+    preprocessing: str
+    size: int
+    channels: int = 3
+    use_grayscale: bool = False
+    labels_offset: int = 0
+    threads: int = 4
+    readers: int = 4
+
+
+def parse(serialized):
+    """One record's features: (encoded picture, label, file name, boxes [1, n, 4])."""
+    features = {name: tf.FixedLenFeature(*spec) for name, spec in _FEATURES.items()}
+    features.update({name: tf.VarLenFeature(tf.float32) for name in _BOXES})
+    record = tf.parse_single_example(serialized, features)
+    boxes = tf.stack([tf.sparse.to_dense(record[name]) for name in _BOXES], axis=1)
+    return record['image/encoded'], record['image/class/label'], record['image/filename'], boxes[tf.newaxis]
+
+
+def decode(encoded, inputs):
+    """An encoded picture, JPEG, PNG or GIF, as uint8 [height, width, channels]; equals Pillow's decoding bit for bit."""
+    return tf.image.decode_jpeg(encoded, channels=3 if inputs.use_grayscale else inputs.channels,
+                                dct_method='INTEGER_ACCURATE')
+
+
+def training_batches(dataset, inputs, batch_size, seed, step):
+    """Endless batches (images [batch, size, size, channels], labels [batch]), beginning with the one of `step`.
+
+    dataset: of dataset_factory. inputs: an Input. seed: int; with epoch and place in it all that order and augmentation
+    depend on.
+    """
+    pictures = dataset.num_samples
+    epoch, seen = divmod(step * batch_size, pictures)
+    average = max(1, sum(map(os.path.getsize, dataset.data_sources)) // pictures)
+    buffer = max(1, min(pictures, SHUFFLE_BYTES // average))
+    preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, True, inputs.use_grayscale)
+
+    def shuffled(number):
+        """The records of epoch `number`, each with the key [2] that its augmentation is drawn from."""
+        shards = tf.data.Dataset.from_tensor_slices(list(dataset.data_sources))
+        shards = shards.shuffle(len(dataset.data_sources), seed=number + seed, reshuffle_each_iteration=False)
+        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=min(inputs.readers, len(dataset.data_sources)))
+        records = records.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
+        places = tf.data.Dataset.range(pictures).map(lambda place: number * pictures + place)
+        return tf.data.Dataset.zip((records, places.map(lambda place: tf.stack([tf.constant(seed, tf.int64), place]))))
+
+    def picture(serialized, key):
+        encoded, label, _, boxes = parse(serialized)
+
+        def whole():
+            known = {} if preprocess.crop_jpeg is None else {'bbox': boxes}
+            return preprocess(decode(encoded, inputs), inputs.size, inputs.size, key=key, **known)
+
+        def cropped():      # only the crop's blocks of the JPEG are decoded
+            crop = preprocess.crop_jpeg(encoded, key, boxes)
+            return preprocess(crop, inputs.size, inputs.size, key=key, crop_image=False)
+
+        image = whole() if preprocess.crop_jpeg is None else tf.cond(tf.image.is_jpeg(encoded), cropped, whole)
+        return tf.ensure_shape(image, [inputs.size, inputs.size, inputs.channels]), label - inputs.labels_offset
+
+    epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(shuffled).skip(seen)
+    batches = epochs.map(picture, inputs.threads).batch(batch_size, drop_remainder=True).prefetch(2)
+    return tf.data.make_one_shot_iterator(batches).get_next()
+
+
+def evaluation_batches(dataset, inputs, batch_size):
+    """Every picture of a split once, in the order of the records: (images, labels, file names), the last batch smaller.
+
+    images: [batch, size, size, channels]. labels: int64 [batch], the offset subtracted.
+    """
+    preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
+
+    def picture(serialized):
+        encoded, label, name, _ = parse(serialized)
+        image = preprocess(decode(encoded, inputs), inputs.size, inputs.size)
+        return tf.ensure_shape(image, [inputs.size, inputs.size, inputs.channels]), label - inputs.labels_offset, name
+
+    records = tf.data.TFRecordDataset(list(dataset.data_sources))
+    batches = records.map(picture, inputs.threads).batch(batch_size).prefetch(2)
+    return tf.data.make_one_shot_iterator(batches).get_next()
+
+
+def check_labels(dataset, labels_offset):
+    """Refuses labels that the offset makes negative: their pictures would teach nothing. Raises UserError."""
+    lost = sum(dataset.per_class[:labels_offset])
+    if lost:
+        raise UserError('--labels-offset %d leaves out the classes below it, but %d pictures of %s are labelled so: use 0'
+                        % (labels_offset, lost, dataset.name))

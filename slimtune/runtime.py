@@ -1,0 +1,104 @@
+"""TensorFlow's version-1 API and tf_slim, the same on both runtimes: `from slimtune.runtime import tf, slim`.
+
+The only module that imports TensorFlow, and the only one that knows two versions exist: 1.14 on Python 3.7, and
+2.21 on Python 3.11 to 3.13, there through `tensorflow.compat.v1` with version-2 behaviour disabled.
+"""
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+import warnings
+
+#: Set by `--verbose`, before this module is imported: everything TensorFlow says reaches the terminal.
+VERBOSE = os.environ.get('SLIMTUNE_VERBOSE') == '1'
+
+
+@contextlib.contextmanager
+def _quiet_stderr():
+    """Keeps what native code writes to file descriptor 2 and shows it only if the block fails.
+
+    TensorFlow 2.21 prints information lines while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says.
+    """
+    if VERBOSE:
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            if failed:
+                kept.seek(0)
+                os.write(2, kept.read())
+
+
+def _serve_old_names():
+    """Gives TensorFlow 2.16 and later the private names that tf_slim 1.1.0 imports, which have moved since."""
+    legacy = 'tf_keras.src.legacy_tf_layers'
+    sys.modules['tf_keras.legacy_tf_layers'] = importlib.import_module(legacy)
+    for name in ('base', 'convolutional', 'core', 'normalization', 'pooling'):
+        sys.modules['tf_keras.legacy_tf_layers.' + name] = importlib.import_module('%s.%s' % (legacy, name))
+    moved = {                       # old module: {name: the module it lives in now}
+        'framework.ops': {'Tensor': 'framework.tensor', 'IndexedSlices': 'framework.indexed_slices'},
+        'ops.array_ops': {'stack': 'ops.array_ops_stack', 'unstack': 'ops.array_ops_stack'},
+        'ops.control_flow_ops': {'cond': 'ops.cond', 'case': 'ops.control_flow_case',
+                                 'while_loop': 'ops.while_loop', 'Assert': 'ops.control_flow_assert'},
+    }
+    for old, names in moved.items():
+        module = importlib.import_module('tensorflow.python.' + old)
+        for name, new in names.items():
+            setattr(module, name, getattr(importlib.import_module('tensorflow.python.' + new), name))
+    importlib.import_module('tensorflow.python.ops.variable_scope').variable = tf.Variable
+
+
+with _quiet_stderr(), warnings.catch_warnings():
+    if not VERBOSE:
+        os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+        warnings.simplefilter('ignore')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    # A wheel's graph tools fork helpers in GPU discovery; without a GPU that is only noise.
+    import tensorflow.compat.v1 as tf
+    VERSION = tf.__version__
+    CURRENT = not VERSION.startswith('1.')
+    if CURRENT:
+        tf.disable_v2_behavior()
+        _serve_old_names()
+    import tf_slim as slim  # noqa: F401 (for `from slimtune.runtime import tf, slim`)
+    if not VERBOSE:
+        tf.logging.set_verbosity(tf.logging.ERROR)
+
+
+def session_config(cpu_only=False, threads=None):
+    """A session's settings: any device will do where an op names one that is missing, and a GPU's memory is taken as
+    needed. threads: of TensorFlow's pools; None for one a core."""
+    config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {},
+                            intra_op_parallelism_threads=threads or 0, inter_op_parallelism_threads=threads or 0)
+    config.gpu_options.allow_growth = True
+    return config
+
+
+def device(cpu_only=False):
+    """The name of the device that work runs on, for one line to the user."""
+    if not cpu_only:
+        with _quiet_stderr():
+            from tensorflow.python.client import device_lib
+            gpus = [d for d in device_lib.list_local_devices(session_config()) if d.device_type == 'GPU']
+        if gpus:
+            return 'GPU (%s)' % gpus[0].physical_device_desc
+    return 'CPU (%d cores)' % (os.cpu_count() or 1)
+
+
+def portable(graph_def):
+    """Makes a GraphDef readable by both runtimes: attributes at their defaults, which 1.14 may not know, are dropped."""
+    from tensorflow.python.framework import meta_graph
+    meta = tf.MetaGraphDef(graph_def=graph_def)
+    meta_graph.strip_graph_default_valued_attrs(meta)
+    return meta.graph_def

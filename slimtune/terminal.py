@@ -1,0 +1,119 @@
+"""What a person sees: lines, bars and tables. A bar where somebody watches, plain lines where the output is piped.
+
+Lines go through absl's logging, so that slim's `--alsologtostderr` and `--verbosity` act on them.
+"""
+import contextlib
+import logging as python_logging
+import sys
+import time
+
+from absl import flags, logging
+
+_PIPED_WIDTH = 120
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False):
+    """Sends what is said to standard output, or with `to_stderr` to standard error (the answers have the output then).
+
+    quiet: results and errors only. verbose, verbosity: as absl's. prefix: absl's prefix of date and module before each line.
+    """
+    handler = logging.get_absl_handler()
+    handler.python_handler.stream = sys.stderr if to_stderr else sys.stdout
+    if not prefix:
+        handler.setFormatter(python_logging.Formatter('%(message)s'))
+    flags.FLAGS.mark_as_parsed()        # absl warns about logging before its flags were read; ours are options.Terminal's
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.ERROR if quiet else logging.DEBUG if verbose else verbosity)
+
+
+def say(line):
+    """A line for whoever watches; not with --quiet."""
+    logging.info('%s', line)
+
+
+def warn(line):
+    """A line about something the user should look at; not with --quiet."""
+    logging.warning('%s', 'note: ' + line)
+
+
+def result(text):
+    """What the command was run for: always printed, on standard output."""
+    sys.stdout.write(text + '\n')
+    sys.stdout.flush()
+
+
+def next_step(command):
+    """The command to type next."""
+    say('\nNext: ' + command)
+
+
+def table(headers, rows, title=None):
+    """Rows of cells as text, columns aligned (numbers to the right), Chinese and other wide letters included."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify='left', pad_edge=False)
+    for n, header in enumerate(headers):
+        numeric = rows and all(isinstance(row[n], (int, float)) for row in rows)
+        drawn.add_column(header, justify='right' if numeric else 'left', overflow='fold')
+    for row in rows:
+        drawn.add_row(*['%.4f' % cell if isinstance(cell, float) else str(cell) for cell in row])
+    width = Console().width if sys.stdout.isatty() else _PIPED_WIDTH
+    console = Console(width=width, file=sys.stdout, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(drawn)
+    return '\n'.join(line.rstrip() for line in captured.get().rstrip().split('\n'))
+
+
+def watched():
+    """Whether a person watches what is said: the place of a bar."""
+    stream = logging.get_absl_handler().python_handler.stream
+    return logging.level_info() and hasattr(stream, 'isatty') and stream.isatty()
+
+
+class _Bar:
+    """A bar of rich's."""
+
+    def __init__(self, bar, task):
+        self._bar, self._task = bar, task
+
+    def advance(self, n=1, text=''):
+        self._bar.update(self._task, advance=n, text=text)
+
+
+class _Lines:
+    """Where nobody watches: a line now and then."""
+
+    def __init__(self, what, total, unit):
+        self._what, self._total, self._unit = what, total, unit
+        self._done, self._begun, self._next = 0, time.time(), time.time() + _SECONDS_BETWEEN_LINES
+
+    def advance(self, n=1, text=''):
+        self._done += n
+        now = time.time()
+        if now >= self._next:
+            self._next = now + _SECONDS_BETWEEN_LINES
+            say('%s: %d%s %s, %.1f/s %s' % (self._what, self._done, ' of %d' % self._total if self._total else '', self._unit,
+                                           self._done / (now - self._begun), text))
+
+
+@contextlib.contextmanager
+def progress(what, total=None, unit='pictures'):
+    """A bar for the block's work: gives an object whose `advance(n, text)` moves it. total: None where the end is open."""
+    if not watched():
+        yield _Lines(what, total, unit)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task):
+            return Text('%.1f %s/s' % (task.finished_speed or task.speed or 0, unit))
+
+    stream = logging.get_absl_handler().python_handler.stream
+    bar = Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/' + str(total or '?')), Rate(),
+                   TimeRemainingColumn(), TextColumn('{task.fields[text]}'), console=Console(file=stream), transient=True)
+    with bar:
+        yield _Bar(bar, bar.add_task(what, total=total, text=''))

@@ -1,0 +1,300 @@
+"""`slimtune train`: fine-tunes a net, as slim's train_image_classifier.py does."""
+import contextlib
+import dataclasses
+import itertools
+import math
+import os
+import random
+import signal
+import sys
+import time
+
+from slimtune import checkpoint, convert, data, files, model, options
+from slimtune import optimizer as optimizers
+from slimtune.datasets import dataset_factory, labels
+from slimtune.errors import UserError
+from slimtune.nets import nets_factory
+from slimtune.runtime import device, session_config, slim, tf
+from slimtune.terminal import next_step, progress, say, warn, watched
+
+CHECKPOINTS_KEPT = 5
+EPOCHS, LEAST_STEPS = 30, 400       # of the folder form
+
+
+def run(request):
+    """The command: fills in what the folder form leaves open, trains, and says what to type next."""
+    data_options, run_options = request[options.Data], request[options.Run]
+    folder = data_options.dataset_dir
+    if not folder:
+        raise UserError('which pictures? Make the first word a folder of pictures (slimtune train pic), or add --dataset-dir')
+    if data_options.dataset_module:
+        name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
+        data_options = dataclasses.replace(data_options, dataset_name=name)
+    elif request.folder_form and not data_options.dataset_name:
+        data_options = dataclasses.replace(data_options, dataset_name=convert.prepare(folder).name)
+    if not run_options.train_dir:
+        beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
+        run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
+    train(data_options, request[options.Net], request[options.Start], run_options, request[options.Schedule],
+          request[options.Optimizer], request[options.Machines], request.folder_form)
+
+
+def train(data_options, net_options, start, run_options, schedule, optimizer, machines, folder_form=False):
+    """Trains until the steps are done or it is told to stop, and returns the last checkpoint's prefix.
+
+    The arguments are the dataclasses of options. folder_form: the head alone is trained where nothing else is said and
+    there is a checkpoint, and steps come from the data.
+    """
+    # Data
+    dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,
+                                          data_options.dataset_dir)
+    data.check_labels(dataset, data_options.labels_offset)
+    class_names = dataset.class_names[data_options.labels_offset:]
+    net = nets_factory.get_net(net_options.model_name)
+    inputs = model.inputs_of(net, net_options, run_options.train_image_size, dataset.channels,
+                             run_options.num_preprocessing_threads, run_options.num_readers, data_options.labels_offset)
+    total = run_options.max_number_of_steps
+    if total is None and folder_form:
+        total = max(LEAST_STEPS, EPOCHS * dataset.num_samples // run_options.batch_size)
+
+    # Where it starts from: the train folder, else a checkpoint, else random weights
+    if start.restart:
+        set_aside(run_options.train_dir)
+    resumed, warm = starting_points(run_options.train_dir, start.checkpoint_path)
+    before = options.load_run(run_options.train_dir) if resumed else {}
+    if before.get('classes', class_names) != class_names:
+        raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
+                        % (run_options.train_dir, ', '.join(before['classes'][:12])))
+    seed = run_options.seed
+    if seed is None:
+        seed = before.get('seed', random.randrange(1 << 31))
+    step = resumed.step if resumed else 0
+    if total is not None and step >= total:
+        say('%s is trained: step %d of %d. More: --max-number-of-steps %d. Anew: --restart' % (
+            run_options.train_dir, step, total, 2 * total))
+        return resumed.prefix
+
+    # Net and loss
+    with tf.Graph().as_default():
+        tf.set_random_seed(seed)
+        global_step = tf.train.create_global_step()
+        with tf.device('/cpu:0'):
+            images, picture_labels = data.training_batches(dataset, inputs, run_options.batch_size, seed, step)
+        scopes = model.trainable_scopes(net, start.trainable_scopes or ('head' if folder_form and (warm or resumed) else 'all'))
+        frozen = model.frozen_by(scopes) if start.batch_norm == 'frozen' else None
+        network_fn = nets_factory.get_network_fn(net.name, len(class_names), optimizer.weight_decay, True, frozen, seed)
+        logits, end_points = network_fn(images)
+        cross_entropies = optimizers.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
+        total_loss = tf.add_n(cross_entropies + tf.losses.get_regularization_losses(), name='total_loss')
+        accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), picture_labels), tf.float32))
+
+        # Optimizer
+        rate = optimizers.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step)
+        trained = model.variables_to_train(scopes)
+        train_op = training_step(optimizers.optimizer(optimizer, rate), total_loss, trained, global_step,
+                                 optimizer.moving_average_decay)
+        for tag, value in (('learning_rate', rate), ('total_loss', total_loss), ('accuracy', accuracy),
+                           ('cross_entropy', cross_entropies[-1])):
+            tf.summary.scalar(tag, value)
+        for variable in slim.get_model_variables() if run_options.histograms else ():
+            tf.summary.histogram(variable.op.name, variable)
+
+        # Restoring
+        say('%s on %s: %d pictures, %d classes, %d of %d variables trained%s' % (
+            net.name, device(machines.clone_on_cpu), dataset.num_samples, len(class_names), len(trained),
+            len(tf.trainable_variables()), ' (%s)' % ', '.join(scopes) if scopes else ''))
+        names = restored(net, resumed, warm, class_names, start)
+        saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
+        scaffold = tf.train.Scaffold(
+            saver=saver, init_fn=lambda _, session: names and checkpoint.restore(session, resumed or warm, names))
+
+        # The loop
+        os.makedirs(run_options.train_dir, exist_ok=True)
+        keep_older(saver, run_options.train_dir)
+        options.save_run(
+            run_options.train_dir, [data_options, net_options, start, run_options, schedule, optimizer],
+            classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
+        write_labels(run_options.train_dir, class_names)
+        hooks = [
+            tf.train.CheckpointSaverHook(run_options.train_dir, save_secs=run_options.save_interval_secs, saver=saver,
+                                         listeners=[Finite(trained)]),
+            tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=run_options.train_dir,
+                                      summary_op=tf.summary.merge_all()),
+            tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=run_options.train_dir)]
+        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu))
+        with explained(run_options), stopping() as stop, \
+                tf.train.MonitoredSession(creator, hooks) as session:
+            step, loss = loop(session, train_op, total_loss, global_step, step, total, stop, run_options)
+    prefix = checkpoint.find(run_options.train_dir)
+    say('Saved step %d: %s' % (step, prefix))
+    if stop.wanted:
+        say('Stopped. The same command goes on from here.')
+        raise KeyboardInterrupt
+    next_step('slimtune eval %s' % run_options.train_dir)
+    return prefix
+
+
+# The parts
+
+def set_aside(train_dir):
+    """Renames a train folder that holds anything, so that training begins anew and nothing is lost."""
+    if os.path.isdir(train_dir) and os.listdir(train_dir):
+        folder = os.path.normpath(train_dir)
+        kept = next('%s.before-%d' % (folder, n) for n in itertools.count(1) if not os.path.exists('%s.before-%d' % (folder, n)))
+        os.rename(folder, kept)
+        say('Beginning anew; what %s held is now %s' % (folder, kept))
+
+
+def starting_points(train_dir, checkpoint_path):
+    """The checkpoint to resume from and the one to start from, as (Checkpoint or None, Checkpoint or None); one at most."""
+    latest = checkpoint.find_latest(train_dir)
+    if latest:
+        resumed = checkpoint.Checkpoint(latest)
+        say('Resuming from %s, step %d%s' % (latest, resumed.step, ', ignoring %s (--restart begins anew)' % checkpoint_path
+                                            if checkpoint_path else ''))
+        return resumed, None
+    return None, checkpoint.Checkpoint(checkpoint_path) if checkpoint_path else None
+
+
+def restored(net, resumed, warm, class_names, start):
+    """What is read from the checkpoint: {variable: its name there}. Says what is not, and why; UserError if it does not fit."""
+    if resumed:
+        return resumed_variables(net, resumed)
+    if not warm:
+        return {}
+    excluded = options.scopes(start.checkpoint_exclude_scopes)
+    variables = {v.op.name: v for v in slim.get_model_variables() if not checkpoint.within(v.op.name, excluded)}
+    head = {name for name in variables if checkpoint.within(name, net.head)}
+    fitting, missing, differing = checkpoint.compare(warm, {name: v.shape.as_list() for name, v in variables.items()})
+    other_classes = options.load_run(warm.prefix).get('classes', class_names) != class_names
+    left = sorted(head if other_classes else head.intersection(missing + differing))
+    # Half a head is none: with its weights left out, its batch norm would be another head's.
+    left = sorted(head) if left else []
+    if left:
+        say('The head is not read from %s, %s: %s' % (
+            warm.prefix, 'its classes are others' if other_classes else 'its shapes differ', ', '.join(left)))
+    missing, differing = ([name for name in names if name not in left] for names in (missing, differing))
+    if differing:
+        raise model.explain(warm, net, differing, 'has other shapes of')
+    if missing and not (start.ignore_missing_vars and fitting):
+        raise model.explain(warm, net, missing, 'lacks')
+    if missing:
+        warn('%d variables are not in %s and begin at random: %s' % (len(missing), warm.prefix, ', '.join(missing[:5])))
+    return {variables[name]: name for name in fitting if name not in left}
+
+
+def resumed_variables(net, resumed):
+    """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) begins afresh."""
+    variables = {v.op.name: v for v in tf.global_variables()}
+    needed = {v.op.name for v in slim.get_model_variables()}
+    fitting, missing, differing = checkpoint.compare(resumed, {name: v.shape.as_list() for name, v in variables.items()})
+    for names, why in ((differing, 'has other shapes of'), (needed.intersection(missing), 'lacks')):
+        if needed.intersection(names):
+            raise model.explain(resumed, net, sorted(needed.intersection(names)), why)
+    if missing:
+        say('New since that checkpoint, begun afresh: %s%s' % (', '.join(missing[:3]), ', …' if len(missing) > 3 else ''))
+    return {variables[name]: name for name in fitting}
+
+
+def training_step(optimizer, total_loss, trained, global_step, moving_average_decay):
+    """The op of one step: gradients, batch norm's updates, then the moving averages."""
+    gradients = optimizer.compute_gradients(total_loss, trained)
+    step = tf.group(optimizer.apply_gradients(gradients, global_step), *tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+    if not moving_average_decay:
+        return step
+    averages = tf.train.ExponentialMovingAverage(moving_average_decay, global_step)
+    with tf.control_dependencies([step]):
+        return averages.apply(slim.get_model_variables())
+
+
+def loop(session, train_op, total_loss, global_step, step, total, stop, run_options):
+    """Steps until `total` (None: endless) or until told to stop; returns the last step and loss."""
+    loss, bar_is_shown = None, watched()
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(progress('training', total and total - step, 'steps')) if bar_is_shown else None
+        while not stop.wanted and (total is None or step < total):
+            begun = time.time()
+            _, loss, step = session.run([train_op, total_loss, global_step])
+            seconds = time.time() - begun
+            if not math.isfinite(loss):
+                raise UserError('the loss is %s at step %d: lower --learning-rate (%g). The last good checkpoint is kept in %s'
+                                % (loss, step, run_options.learning_rate, run_options.train_dir))
+            if bar:
+                bar.advance(1, 'loss %.4f, %.0f pictures/s' % (loss, run_options.batch_size / seconds))
+            elif step % max(run_options.log_every_n_steps, 1) == 0:
+                say('global step %d: loss = %.4f (%.3f sec/step)' % (step, loss, seconds))
+    return step, loss
+
+
+class Finite(tf.train.CheckpointSaverListener):
+    """Refuses to save weights that are not numbers: the last good checkpoint stays the latest."""
+
+    def __init__(self, variables):
+        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in variables])
+
+    def before_save(self, session, global_step_value):
+        if not session.run(self._finite):
+            raise UserError('the weights are no longer finite at step %d: lower --learning-rate. The last good checkpoint '
+                            'is kept' % global_step_value)
+
+
+def keep_older(saver, train_dir):
+    """Lets the saver know the checkpoints of earlier runs, so that the last five of all remain."""
+    state = tf.train.get_checkpoint_state(train_dir)
+    if state:
+        saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+
+
+def write_labels(folder, class_names):
+    """Writes label.txt and labels.txt into a train folder or an export."""
+    files.write_text(os.path.join(folder, 'label.txt'), labels.text_plain(class_names))
+    files.write_text(os.path.join(folder, 'labels.txt'), labels.text_numbered(class_names))
+
+
+@dataclasses.dataclass
+class Stop:
+    """Whether somebody asked for the end."""
+    wanted: bool = False
+
+
+@contextlib.contextmanager
+def stopping():
+    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved. A second
+    Ctrl-C stops at once."""
+    stop = Stop()
+
+    def ask(number, frame):
+        if number == getattr(signal, 'SIGHUP', None):       # nobody is there to read, and writing would fail
+            sys.stdout = sys.stderr = open(os.devnull, 'w')
+            os.dup2(sys.stdout.fileno(), 1)
+            os.dup2(sys.stdout.fileno(), 2)
+        if stop.wanted:
+            raise KeyboardInterrupt
+        stop.wanted = True
+        say('Stopping after this step; saving.')
+
+    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    before = [(number, signal.signal(number, ask)) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def explained(run_options):
+    """TensorFlow's errors that a user can mend, as one line."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as e:
+        if 'No space left' in str(e):
+            raise UserError('the disk is full: make room for %s and start again' % run_options.train_dir)
+        raise UserError('not enough memory for %d pictures at once: --batch-size %d' % (
+            run_options.batch_size, max(1, run_options.batch_size // 2)))
+    except tf.errors.DataLossError as e:
+        raise UserError('a file of records is damaged: %s. Convert the pictures again' % e.message.split('\n')[0])
+    except tf.errors.InvalidArgumentError as e:
+        if 'JPEG' not in e.message and 'image' not in e.message.lower():
+            raise
+        raise UserError('a picture in the records cannot be decoded: convert the pictures again (%s)' % e.message.split('\n')[0])

@@ -1,0 +1,119 @@
+"""Evaluation: both readers against values that slim gave on TensorFlow 1.14, and against one another."""
+import json
+import lzma
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from slimtune.errors import UserError
+from slimtune.nets.nets_factory import NETS
+from slimtune.preprocessing.evaluation import evaluate_array
+from slimtune.preprocessing.preprocessing_factory import STYLES, get_preprocessing
+
+with lzma.open(str(pathlib.Path(__file__).parent / 'preprocessing_eval.json.xz'), 'rt') as f:
+    REFERENCE = json.load(f)
+
+#: How far the readers may be apart, as a share of the range of the style's values.
+RANGE = {'inception': 2, 'vgg': 255, 'lenet': 2, 'cifarnet': 4}
+CLOSE = 2e-6
+
+
+@pytest.fixture(params=['graph', 'array'])
+def evaluate(request, run):
+    """evaluate(style, array, height, width, **options), by either reader."""
+    if request.param == 'array':
+        return evaluate_array
+
+    def evaluate(style, array, height, width, use_grayscale=False, **options):
+        preprocess = get_preprocessing(style, use_grayscale=use_grayscale)
+        return run(lambda image: preprocess(image, height, width, **options), array)
+    return evaluate
+
+
+@pytest.mark.parametrize('expected', REFERENCE, ids='{preprocessing}-{height}x{width}'.format_map)
+def test_a_picture_is_prepared_as_slim_prepares_it(expected, evaluate, picture):
+    style, size = expected['preprocessing'], expected['size']
+    image = evaluate(style, picture(expected['height'], expected['width'], expected['channels']), size, size)
+    assert image.dtype == np.float32
+    assert list(image.shape) == expected['shape']
+    y, x, channel, values = np.array(expected['samples']).T
+    close = CLOSE * RANGE[style]
+    np.testing.assert_allclose(image[y.astype(int), x.astype(int), channel.astype(int)], values, 0, close)
+    whole = image.astype(float)
+    np.testing.assert_allclose([whole.mean(), whole.std(), whole.min(), whole.max()],
+                               [expected[name] for name in ('mean', 'std', 'min', 'max')], 0, close)
+
+
+@pytest.mark.parametrize('style', STYLES)
+@pytest.mark.parametrize('options', [{}, {'use_grayscale': True}], ids=['colour', 'grey'])
+def test_predict_sees_what_eval_saw_whatever_the_sizes(style, options, run, picture):
+    preprocess = get_preprocessing(style, **options)
+    for height, width in [(1, 1), (333, 500), (97, 41), (7, 300), (640, 427)]:
+        for size in [(28, 28), (224, 224), (299, 299), (33, 60)]:
+            array = picture(height, width)
+            graph = run(lambda image: preprocess(image, *size), array)  # noqa: B023
+            assert graph.shape == size + (1 if options else 3,)
+            # TensorFlow 1.14 takes a picture's variance as a difference of float32 means, which loses digits.
+            close = 1e-4 if style == 'cifarnet' else CLOSE * RANGE[style]
+            np.testing.assert_allclose(evaluate_array(style, array, *size, **options), graph, 0, close)
+
+
+def test_vgg_takes_sizes_beyond_its_256_pixels_in_proportion(evaluate, picture):
+    # 448 of 512 is 224 of 256: the same middle of the picture, at twice the size.
+    array = picture(256, 340)
+    small, large = evaluate('vgg', array, 224, 224), evaluate('vgg', array, 448, 448)
+    np.testing.assert_allclose(large[::2, ::2], small, 0, 1e-3)
+    # At 256 the side is slim's still: nothing is cut off the shorter one.
+    assert np.allclose(evaluate('vgg', array, 256, 256)[:, 0, 0], array[:, 42, 0] - 123.68, 0, 1e-3)
+
+
+def test_the_whole_picture_can_be_kept(evaluate, picture):
+    array = picture(80, 80)
+    whole = evaluate('inception', array, 80, 80, crop_image=False)
+    np.testing.assert_allclose(whole, array / 127.5 - 1, 0, 1e-6)
+    assert not np.allclose(evaluate('inception', array, 80, 80), whole, 0, 0.1)
+
+
+def test_the_shorter_side_can_be_given(evaluate, picture):
+    array = picture(300, 300)
+    np.testing.assert_allclose(evaluate('vgg', array, 224, 224, resize_side_min=300),
+                               array[38:262, 38:262] - np.array([123.68, 116.78, 103.94]), 0, 1e-3)
+
+
+@pytest.mark.parametrize('style', STYLES)
+def test_a_grey_picture_gives_the_same_grey_as_its_colours(style, evaluate, picture):
+    grey = picture(60, 50, 1)
+    one = evaluate(style, grey, 32, 32, use_grayscale=True)
+    three = evaluate(style, np.repeat(grey, 3, 2), 32, 32, use_grayscale=True)
+    # The shares of red, green and blue add up to 0.9999.
+    np.testing.assert_allclose(one, three, 0, 1e-3 * RANGE[style])
+
+
+def test_every_net_has_the_style_of_its_record():
+    for net in NETS.values():
+        assert get_preprocessing(net.name).style == get_preprocessing(net.name, is_training=True).style
+        assert get_preprocessing(net.name).style == net.preprocessing
+        assert net.preprocessing in STYLES
+    slims = {'inception_v3': 'inception', 'mobilenet_v1': 'inception', 'resnet_v1_50': 'vgg', 'resnet_v2_50': 'vgg',
+             'vgg_16': 'vgg', 'lenet': 'lenet', 'cifarnet': 'cifarnet'}
+    assert {name: get_preprocessing(name).style for name in slims} == slims
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match='inceptoin: try inception'):
+        get_preprocessing('inceptoin')
+
+
+def test_predict_prepares_pictures_without_tensorflow():
+    program = ('import sys\n'
+               'from slimtune.preprocessing.preprocessing_factory import get_preprocessing, style_of\n'
+               'get_preprocessing("vgg")\n'
+               'assert "numpy" not in sys.modules\n'
+               'from slimtune.preprocessing.evaluation import evaluate_array\n'
+               'import numpy\n'
+               'evaluate_array(style_of("vgg"), numpy.zeros([50, 40, 3], "uint8"), 224, 224)\n'
+               'assert "tensorflow" not in sys.modules\n')
+    subprocess.run([sys.executable, '-c', program], check=True)
