@@ -29,6 +29,7 @@ REQUIRED = {
 EXTRAS = {
     'demo': {'scikit-learn': ('1.0.2', '1.9.1')},
     'bench': {'matplotlib': ('3.4.3', '3.11.2')},
+    'lint': {'ruff': (None, '0.17.6')},
     'test': {'pytest': ('7.4.4', '9.2.0'), 'hypothesis': ('6.79.4', '6.170.15'), 'scikit-learn': ('1.0.2', '1.9.1')},
 }
 

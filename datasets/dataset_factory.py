@@ -22,7 +22,7 @@ DESCRIPTIONS = {
     'label': 'A single integer between 0 and the number of classes.',
     'object/bbox': 'A list of bounding boxes; empty where the records have none.',
 }
-_SHARD = re.compile(r'(.*)-(\d{5})-of-(\d{5})(.*)')
+_SHARD = re.compile(r'(.*[-_])(\d{5})-of-(\d{5})(.*)')
 _COUNTING_IS_LONG = 1 << 30     # bytes
 
 
@@ -68,9 +68,16 @@ def default_pattern(name):
     return name + '_%s_*.tfrecord'
 
 
+def registered():
+    """The registered data sets by name; on first use the modules of this package register themselves."""
+    for _, module, _ in pkgutil.iter_modules([os.path.dirname(os.path.abspath(__file__))]):
+        importlib.import_module('slimtune.datasets.' + module)
+    return _registered
+
+
 def names():
     """The names of the registered data sets, sorted."""
-    return sorted(_known())
+    return sorted(registered())
 
 
 def load_module(path, name=None):
@@ -81,7 +88,7 @@ def load_module(path, name=None):
 
 def num_classes(name):
     """How many classes a registered data set has; no data needed. Raises UserError for a name nobody registered."""
-    known = _known().get(name)
+    known = registered().get(name)
     if known is None or known.num_classes is None:
         raise UserError('how many classes has %s? It is none of %s: add --dataset-dir or --dataset-module'
                         % (name, ', '.join(names())))
@@ -98,7 +105,7 @@ def class_names(name, dataset_dir=None):
         files.settle(dataset_dir)
         written = manifest.load(dataset_dir)
         found = labels.known(dataset_dir, written if written and written.name == name else None)
-    known = _known().get(name)
+    known = registered().get(name)
     return found or (known and known.class_names)
 
 
@@ -110,10 +117,12 @@ def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
     split_name, dataset_dir, class_names (by label), per_class (pictures by label) and channels (1 or 3).
     Raises UserError for an unknown name or split, missing, empty, stale or damaged shards and labels out of range.
     """
-    if not os.path.isdir(dataset_dir or ''):
+    if not dataset_dir:
+        raise UserError('which data? Add --dataset-dir, the folder of the records that convert wrote')
+    if not os.path.isdir(dataset_dir):
         raise UserError('no folder %s: --dataset-dir is the folder of the records that convert wrote' % dataset_dir)
     files.settle(dataset_dir)
-    known = _known().get(name)
+    known = registered().get(name)
     if known and known.get_split:
         from slimtune.datasets import user_module
         return user_module.split(known, split_name, dataset_dir, file_pattern, reader)
@@ -188,11 +197,11 @@ def complete(paths):
     for (stem, total, ending), numbers in sorted(sets.items()):
         missing = sorted(set(range(total)) - numbers)
         if missing:
-            raise UserError('%s-%05d-of-%05d%s is missing: convert the pictures again, or bring it back'
+            raise UserError('%s%05d-of-%05d%s is missing: convert the pictures again, or bring it back'
                             % (stem, missing[0], total, ending))
     if len(sets) > 1:
         raise UserError('more than one set of shards: %s: remove the stale one' % ' and '.join(
-            '%s-*-of-%05d%s' % key for key in sorted(sets)))
+            '%s*-of-%05d%s' % key for key in sorted(sets)))
     return sorted(paths)
 
 
@@ -226,13 +235,6 @@ def compare(said, counted, name, split_name):
 def unknown_split(name, split_name, splits):
     """The error for a split that a data set has not."""
     return UserError('%s has no split %s: choose from %s' % (name, split_name, ', '.join(splits) or 'none'))
-
-
-def _known():
-    """The registered data sets by name; on first use the modules of this package register themselves."""
-    for _, module, _ in pkgutil.iter_modules([os.path.dirname(os.path.abspath(__file__))]):
-        importlib.import_module('slimtune.datasets.' + module)
-    return _registered
 
 
 def _split_of(splits, split_name, name):

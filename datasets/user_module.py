@@ -26,13 +26,13 @@ def load(path, name=None):
     stem = os.path.splitext(os.path.basename(path))[0]
     module = types.ModuleType('slimtune_dataset_' + stem)
     module.__file__ = path
-    before = dict(dataset_factory._known())
+    before = dict(dataset_factory.registered())
     with open(path, 'rb') as f, _as_in_slim(path):
         exec(compile(f.read(), path, 'exec'), module.__dict__)
     if hasattr(module, 'get_split') and not hasattr(module.get_split, 'registered'):
         dataset_factory.register_module(name or stem, module)
         return name or stem
-    new = [key for key, known in dataset_factory._known().items() if before.get(key) is not known]
+    new = [key for key, known in dataset_factory.registered().items() if before.get(key) is not known]
     if not new:
         raise UserError('%s has no get_split(split_name, dataset_dir, file_pattern=None, reader=None), '
                         'and registers nothing' % path)

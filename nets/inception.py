@@ -161,6 +161,8 @@ RESNET_V2 = V3[:7] + [
     'Conv2d_7b_1x1:1536']
 
 TABLES = {'v1': V1, 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}
+#: How the trunk's weights start, where not as the arg scope says: truncated normal.
+STDDEVS = {'v1': 0.01}
 
 #: What follows the trunk of v1 to v3: the size of the pooling, and the scopes.
 Head = collections.namedtuple('Head', 'kernel pool dropout logits predictions')
@@ -242,16 +244,17 @@ def run(net, table, end_points, apply, final_endpoint=None):
     return net
 
 
-def _applier(depth_multiplier, min_depth):
-    """Applies rows whose depths are scaled."""
-    return functools.partial(layers.apply_row, deepen=lambda depth: max(int(depth * depth_multiplier), min_depth))
+def _applier(table, depth_multiplier=1.0, min_depth=16):
+    """Applies rows, their depths scaled."""
+    return functools.partial(layers.apply_row, stddev=STDDEVS.get(table),
+                             deepen=lambda depth: max(int(depth * depth_multiplier), min_depth))
 
 
 def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=None, reuse=None, table=None):
     """The trunk: images [batch, height, width, 3] -> the map of final_endpoint, end_points."""
     end_points = {}
     with tf.variable_scope(scope, values=[images], reuse=reuse):
-        net = run(images, TABLES[table], end_points, _applier(depth_multiplier, min_depth), final_endpoint)
+        net = run(images, TABLES[table], end_points, _applier(table, depth_multiplier, min_depth), final_endpoint)
     return net, end_points
 
 
@@ -271,7 +274,7 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min
     Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. Larger pictures than the usual need global_pool
     or spatial_squeeze=False, which leaves the logits a map. depth_multiplier: of all depths, to no less than min_depth.
     """
-    head, end_points, apply = HEADS[table], {}, _applier(depth_multiplier, min_depth)
+    head, end_points, apply = HEADS[table], {}, _applier(table, depth_multiplier, min_depth)
     with tf.variable_scope(scope, values=[images], reuse=reuse), \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
         net = run(images, TABLES[table], end_points, apply)
@@ -299,13 +302,13 @@ def build_full(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8
 
     Features (num_classes None) are the pooled map, [batch, 1, 1, 1536].
     """
-    head, end_points = FULL_HEADS[table], {}
+    head, end_points, apply = FULL_HEADS[table], {}, _applier(table)
     with tf.variable_scope(scope, values=[images], reuse=reuse), \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net = run(images, TABLES[table], end_points, layers.apply_row)
+        net = run(images, TABLES[table], end_points, apply)
         if create_aux_logits and num_classes:
             with tf.variable_scope('AuxLogits'):
-                auxiliary = slim.flatten(_auxiliary_map(end_points, table, layers.apply_row))
+                auxiliary = slim.flatten(_auxiliary_map(end_points, table, apply))
                 end_points['AuxLogits'] = slim.fully_connected(
                     auxiliary, num_classes, activation_fn=None, scope=head.auxiliary)
         with tf.variable_scope('Logits'):

@@ -41,7 +41,7 @@ def _drop(inputs, keep_prob, shape, seed, name):
 def dropout(inputs, keep_prob=0.5, is_training=True, frozen=None, seed=0, scope=None):
     """Dropout (Srivastava et al. 2014) of single values, repeatable by seed and global step."""
     with tf.variable_scope(scope, 'Dropout', [inputs]) as own:
-        if _is_frozen(frozen, own.name):
+        if keep_prob == 1 or _is_frozen(frozen, own.name):
             is_training = False
         return slim.utils.smart_cond(
             is_training, lambda: _drop(inputs, keep_prob, tf.shape(inputs), seed, own.name), lambda: tf.identity(inputs))
@@ -135,12 +135,16 @@ def row(text):
                'VALID' if part['valid'] else 'SAME', int(part['multiplier'] or 0), float(part['stddev'] or 0))
 
 
-def apply_row(net, text, deepen=int):
-    """Applies a row to a map: pooling where the scope says so, else a convolution of the depth deepen(row's depth)."""
-    scope, depth, kernel, stride, padding, multiplier, stddev = row(text)
+def apply_row(net, text, deepen=int, stddev=None):
+    """Applies a row to a map: pooling where the scope says so, else a convolution of the depth deepen(row's depth).
+
+    stddev: how the weights start, if the row does not say.
+    """
+    scope, depth, kernel, stride, padding, multiplier, own_stddev = row(text)
     if 'pool' in scope.lower():
         pool = slim.avg_pool2d if scope.startswith('Avg') else slim.max_pool2d
         return pool(net, kernel, stride, padding, scope=scope)
+    stddev = own_stddev or stddev
     start = {'weights_initializer': tf.truncated_normal_initializer(stddev=stddev)} if stddev else {}
     if multiplier:
         return slim.separable_conv2d(net, deepen(depth), kernel, min(deepen(depth) // net.shape.as_list()[-1], multiplier),

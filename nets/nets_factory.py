@@ -70,6 +70,13 @@ def _mobilenet(name, scope, table, width=1.0, **record):
                source="slim's mobilenet/README.md", **record)
 
 
+def _nasnet(name, auxiliary, **record):
+    """A record of a NASNet or PNASNet, whose auxiliary head stands after the cell of this number."""
+    return Net(name, 'nasnet:build', '', ('final_layer', 'aux_%d' % auxiliary), 'final_layer/predictions',
+               {'table': name}, arg_scope=name + '_arg_scope', **dict(
+                   dict(batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5), **record))
+
+
 _RECORDS = [
     _convolutional('alexnet_v2', 'alexnet_v2_arg_scope', arguments={'fc_stddev': 0.005}),
     Net('cifarnet', 'classic:build_cifarnet', 'CifarNet', ('CifarNet/logits',), 'CifarNet/Predictions/Reshape_1',
@@ -100,6 +107,12 @@ _RECORDS = [
     _mobilenet('mobilenet_v3_large_minimalistic', 'MobilenetV3', 'v3_large_minimalistic'),
     _mobilenet('mobilenet_edgetpu', 'MobilenetEdgeTPU', 'edgetpu'),
     _mobilenet('mobilenet_edgetpu_075', 'MobilenetEdgeTPU', 'edgetpu', 0.75),
+    _nasnet('nasnet_cifar', 11, image_size=32, preprocessing='cifarnet', classes=10,
+            batch_norm_decay=0.9, batch_norm_epsilon=0.00001, dropout=None),
+    _nasnet('nasnet_mobile', 7),
+    _nasnet('nasnet_large', 11, image_size=331),
+    _nasnet('pnasnet_large', 7, image_size=331),
+    _nasnet('pnasnet_mobile', 5),
 ]
 #: name: record, in slim's order.
 NETS = {net.name: net for net in _RECORDS}

@@ -10,23 +10,16 @@ import os
 import random
 import re
 import shlex
-import unicodedata
 from multiprocessing.pool import ThreadPool
 
-from slimtune import __version__, files, pictures
+from slimtune import __version__, files, folders, pictures
 from slimtune.datasets import dataset_utils, labels, manifest
 from slimtune.errors import UserError
 from slimtune.options import Convert
 from slimtune.terminal import next_step, progress, say, table, warn
 
-#: Folders that are splits, and what the split is called.
-SPLITS = {'train': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test'}
-#: A folder that holds one of these is slimtune's own (a train folder, an export), not a class.
-_OURS = ('run.json', 'model.json', 'checkpoint', manifest.NAME)
 _SHOWN = 20     # files named on the screen; all are in the manifest
 
-#: A file that may be a picture. path: on the disk. name: relative to the source, as text. size, time: of the file.
-Candidate = collections.namedtuple('Candidate', 'path name split label size time')
 #: A picture that is good. digest: of its bytes. facts: a pictures.Picture.
 Good = collections.namedtuple('Good', 'candidate split digest facts')
 
@@ -45,17 +38,17 @@ def convert(options):
     source = options.tensorflow_data_dir
     output = options.output_dir or source
     _check(options)
-    candidates, split_already, loose = find(source, output)
-    name = options.dataset_name or default_name(source)
+    candidates, given, passed = folders.find(source, output)
+    name = options.dataset_name or folders.default_name(source)
     files.settle(output)
     before = _before(output, source, name)
     order = labels.known(output, before) or (labels.known(source) if output != source else None) or []
 
     # Every picture, decoded
-    good, bad = _inspect(candidates, options)
-    bad = loose + bad
-    if not split_already:
-        good = [one._replace(split=_side(one.digest, options.validation_fraction)) if one.split == 'train' else one
+    good, bad = _inspect(candidates, passed, options)
+    held_out = None if 'validation' in given else options.validation_fraction
+    if held_out is not None:
+        good = [one._replace(split=_side(one.digest, held_out)) if one.split == 'train' else one
                 for one in good]
     if not any(one.split == 'train' for one in good):
         raise UserError('no usable picture to train on in %s: %s' % (source, _first_reasons(bad)))
@@ -71,14 +64,14 @@ def convert(options):
     splits = {}
     with files.exchange(output) as exchange:
         exchange.remove(_stale(output, name, before))
-        for split in sorted({one.split for one in good}.union(['train', 'validation']), key=list(SPLITS).index):
+        for split in sorted({one.split for one in good}.union(['train', 'validation']), key=list(folders.SPLITS).index):
             chosen = [one for one in good if one.split == split]
             splits[split] = _write_split(exchange, name, split, chosen, classes, options)
         written = manifest.Manifest(
             name=name, classes=classes, splits=splits, channels=max(one.facts.channels for one in good),
             left_out=[{'file': file, 'why': why} for file, why in bad], seed=options.seed,
-            validation_fraction=None if split_already else options.validation_fraction,
-            source=os.path.relpath(source, output), fingerprint=_fingerprint(candidates), version=__version__)
+            validation_fraction=held_out,
+            source=os.path.relpath(source, output), fingerprint=folders.fingerprint(candidates), version=__version__)
         files.write_text(exchange.path('label.txt'), labels.text_plain(classes))
         files.write_text(exchange.path('labels.txt'), labels.text_numbered(classes))
         files.write_text(exchange.path(manifest.NAME), written.text())
@@ -119,47 +112,9 @@ def is_current(folder):
             written.shards(split, folder)
     except UserError:
         return False
-    if written.source != '.' or not _class_folders(folder):
+    if written.source != '.' or not folders.class_folders(folder):
         return True
-    return _fingerprint(find(folder, folder)[0]) == written.fingerprint
-
-
-def default_name(source):
-    """A data set's name, from its folder's."""
-    return re.sub(r'\W+', '_', _text(os.path.basename(os.path.abspath(source)))).strip('_') or 'pictures'
-
-
-def find(source, output):
-    """The files that may be pictures: (Candidates sorted by name, whether splits are given, [(loose file, why), ...]).
-
-    Raises UserError where there are no class folders, or where `output` lies inside of one.
-    """
-    if not os.path.isdir(source):
-        raise UserError('no folder %s: give the folder that holds a folder of pictures for every class' % source)
-    tops = _split_folders(source)
-    places = [(path, split) for split, path in tops.items()] or [(source, None)]
-    candidates, loose, unsorted = [], [], 0
-    for place, split in places:
-        for file in sorted(os.listdir(place)):
-            if not pictures.is_junk(file) and file.lower().endswith(pictures.ENDINGS) \
-                    and not os.path.isdir(os.path.join(place, file)):
-                loose.append((_name(os.path.join(place, file), source), 'not in a class folder'))
-                unsorted += 1
-        for folder in _class_folders(place):
-            _refuse_inside(output, folder)
-            label = _label(folder)
-            for path in pictures.walk(folder):
-                facts = os.stat(path) if os.path.exists(path) else None
-                candidates.append(Candidate(path, _name(path, source), split or 'train', label,
-                                            facts and facts.st_size, facts and facts.st_mtime_ns))
-    if not tops and os.path.realpath(output) != os.path.realpath(source):
-        _refuse_inside(output, source)
-    if not candidates:
-        raise UserError('no class folders in %s: expected %s or %s, found %s' % (
-            source, os.path.join(source, 'train', 'CLASS', '*.jpg'), os.path.join(source, 'CLASS', '*.jpg'),
-            '%d pictures directly in %s' % (unsorted, ' and '.join(place for place, _ in places)) if unsorted
-            else 'no picture'))
-    return sorted(candidates, key=lambda one: one.name), 'validation' in tops, loose
+    return folders.fingerprint(folders.find(folder, folder)[0]) == written.fingerprint
 
 
 def _check(options):
@@ -177,59 +132,6 @@ def _check(options):
                         % options.dataset_name)
 
 
-def _split_folders(source):
-    """The folders of SPLITS in `source` that hold class folders: {split: path}; {} unless train is among them."""
-    tops = {}
-    for name, split in SPLITS.items():
-        path = os.path.join(source, name)
-        if os.path.isdir(path) and _class_folders(path):
-            if split in tops:
-                raise UserError('%s and %s are both there: which one is the %s set? Move the other one away'
-                                % (tops[split], path, split))
-            tops[split] = path
-    return tops if 'train' in tops else {}
-
-
-def _class_folders(place):
-    """The paths of the folders in `place` that may be classes."""
-    folders = [os.path.join(place, name) for name in sorted(os.listdir(place)) if not pictures.is_junk(name)]
-    return [path for path in folders
-            if os.path.isdir(path) and not any(os.path.exists(os.path.join(path, ours)) for ours in _OURS)]
-
-
-def _refuse_inside(output, folder):
-    inside = os.path.realpath(output) + os.sep
-    if inside.startswith(os.path.realpath(folder) + os.sep):
-        raise UserError('--output-dir=%s lies inside %s, among the pictures: choose a folder outside'
-                        % (output, folder))
-
-
-def _text(name):
-    """A file's name as text, whatever the locale: UTF-8, else GBK; composed letters, as most systems write them."""
-    data = os.fsencode(name)
-    try:
-        text = data.decode('utf-8')
-    except UnicodeDecodeError:
-        text = data.decode('gbk', 'replace')
-    return unicodedata.normalize('NFC', text)
-
-
-def _label(folder):
-    label = _text(os.path.basename(folder)).strip()
-    if not label or len(label.splitlines()) > 1:
-        raise UserError('%r is no name for a class: rename the folder' % folder)
-    return label
-
-
-def _name(path, source):
-    return _text(os.path.relpath(path, source)).replace(os.sep, '/')
-
-
-def _fingerprint(candidates):
-    lines = ['%s\t%s\t%s\n' % (one.name, one.size, one.time) for one in candidates]
-    return hashlib.sha256(''.join(lines).encode('utf-8')).hexdigest()
-
-
 def _before(output, source, name):
     """The manifest of what `output` holds, or None. Raises UserError where that was made from other pictures."""
     written = manifest.load(output) if os.path.isdir(output) else None
@@ -244,15 +146,15 @@ def _before(output, source, name):
 def _stale(output, name, before):
     """The names of the shards in `output` that the new ones replace: the old manifest's, and any of this name."""
     stale = {shard['name'] for facts in before.splits.values() for shard in facts['shards']} if before else set()
-    pattern = re.compile(re.escape(name) + r'_(%s)_\d{5}-of-\d{5}\.tfrecord' % '|'.join(set(SPLITS.values())))
+    pattern = re.compile(re.escape(name) + r'_(%s)_\d{5}-of-\d{5}\.tfrecord' % '|'.join(set(folders.SPLITS.values())))
     others = [file for file in os.listdir(output) if pattern.fullmatch(file) and file not in stale]
     if others:
         say('Removing %d shards of an earlier run: %s' % (len(others), _listed(sorted(others))))
     return sorted(stale.union(others))
 
 
-def _inspect(candidates, options):
-    """Decodes every candidate: ([Good, ...], [(name, why), ...]), both in the order of their names."""
+def _inspect(candidates, passed, options):
+    """Decodes every candidate: ([Good, ...], [(name, why), ...]), what was passed over included."""
     def look(candidate):
         try:
             with open(candidate.path, 'rb') as f:
@@ -263,14 +165,16 @@ def _inspect(candidates, options):
         except OSError as e:
             return e.strerror or str(e)
 
-    good, bad = [], []
+    if passed and options.strict:
+        raise UserError('%s: %s (--strict: nothing was written)' % passed[0])
+    good, bad = [], list(passed)
     with ThreadPool(_threads(options)) as pool, progress('Checking', len(candidates)) as bar:
         for candidate, seen in zip(candidates, pool.imap(look, candidates, chunksize=4)):
             bar.advance(1)
             if isinstance(seen, Good):
                 good.append(seen)
             elif options.strict:
-                raise UserError('%s: %s (--strict: nothing was written)' % (candidate.path, seen))
+                raise UserError('%s: %s (--strict: nothing was written)' % (candidate.name, seen))
             else:
                 bad.append((candidate.name, seen))
     return good, bad
@@ -311,11 +215,14 @@ def _write_shard(path, pool, part, label_of, bar):
         return _example(one, label_of[one.candidate.label])
 
     batch = 64      # pictures in memory at once
-    with tf.python_io.TFRecordWriter(path) as writer:
-        for at in range(0, len(part), batch):
-            for record in pool.map(example, part[at:at + batch], chunksize=1):
-                writer.write(record)
-                bar.advance(1)
+    try:
+        with tf.python_io.TFRecordWriter(path) as writer:
+            for at in range(0, len(part), batch):
+                for record in pool.map(example, part[at:at + batch], chunksize=1):
+                    writer.write(record)
+                    bar.advance(1)
+    except tf.errors.OpError as e:      # a full disk
+        raise UserError('%s cannot be written: %s' % (path, e.message.split('\n')[0])) from e
 
 
 def _example(one, label):

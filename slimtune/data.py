@@ -3,7 +3,9 @@
 The order of training is a function of seed and step alone: epoch e is shuffled by (seed, e), and a resumed run skips what
 it has seen. So a run that was interrupted sees the pictures an uninterrupted one would have seen.
 """
+import contextlib
 import dataclasses
+import itertools
 import os
 
 from slimtune.errors import UserError
@@ -101,9 +103,34 @@ def evaluation_batches(dataset, inputs, batch_size):
     return tf.data.make_one_shot_iterator(batches).get_next()
 
 
+def encoded_pictures(dataset, count):
+    """The first `count` encoded pictures of a split, spread over its shards: a list of bytes."""
+    records = itertools.islice(itertools.chain.from_iterable(zip(*map(tf.python_io.tf_record_iterator, dataset.data_sources))), count)
+    return [tf.train.Example.FromString(one).features.feature['image/encoded'].bytes_list.value[0] for one in records]
+
+
 def check_labels(dataset, labels_offset):
     """Refuses labels that the offset makes negative: their pictures would teach nothing. Raises UserError."""
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
         raise UserError('--labels-offset %d leaves out the classes below it, but %d pictures of %s are labelled so: use 0'
                         % (labels_offset, lost, dataset.name))
+
+
+@contextlib.contextmanager
+def explained(batch_size=None):
+    """TensorFlow's errors that a user can mend, as one line. batch_size: to say a smaller one."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as e:
+        if 'No space left' in str(e):
+            raise UserError('the disk is full: make room and start again')
+        raise UserError('not enough memory%s' % (
+            ' for %d pictures at once: --batch-size %d' % (batch_size, max(1, batch_size // 2)) if batch_size else ''))
+    except tf.errors.DataLossError as e:
+        raise UserError('a file of records is damaged: %s. Convert the pictures again' % e.message.split('\n')[0])
+    except tf.errors.InvalidArgumentError as e:
+        if not any(word in e.message for word in ('JPEG', 'PNG', 'image')):
+            raise
+        raise UserError('a picture in the records cannot be decoded: convert the pictures again (%s)'
+                        % e.message.split('\n')[0])

@@ -1,9 +1,12 @@
 """A net with its data's classes and its pictures' preparation: built for training, or restored and frozen for answers."""
 import dataclasses
+import os
 import re
 
+from slimtune import files
 from slimtune.checkpoint import AVERAGE, Checkpoint, compare, restore, within
 from slimtune.data import Input
+from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.runtime import portable, session_config, slim, tf
@@ -80,6 +83,38 @@ def did_you_mean(scope, variables):
 
 
 # From a checkpoint to a graph
+
+def load(path, run, net_options, size, class_names, averages, labels_offset=0, threads=4):
+    """The Model that a checkpoint, a train folder or any file of a checkpoint names.
+
+    run: its run.json ({} without). net_options: options.Net. size: of the pictures, or None. class_names: by index of the
+    logits; None to take what the folder says, else numbers. averages: True, False or 'there' (where it has them).
+    """
+    saved = Checkpoint(path)
+    net = nets_factory.get_net(net_options.model_name)
+    inputs = inputs_of(net, net_options, size or run.get('image_size'), run.get('channels') or channels_of(saved, net),
+                       threads, labels_offset=labels_offset)
+    trained = run.get('classes')
+    if trained and class_names and trained != class_names:
+        raise UserError('%s was trained on the classes %s, but these are %s' % (
+            saved.prefix, ', '.join(trained[:12]), ', '.join(class_names[:12])))
+    if averages and not saved.has_averages and averages != 'there':
+        raise UserError('%s holds no moving averages: leave out --moving-average-decay' % saved.prefix)
+    averages = bool(averages and saved.has_averages)
+    names = class_names or trained
+    if not names:
+        classes = head_classes(saved, net)
+        if classes is None:
+            raise explain(saved, net, list(net.head), 'lacks')
+        names = ['class %d' % n for n in range(classes)]
+    return Model(net, inputs, names, saved, averages)
+
+
+def channels_of(saved, net):
+    """The channels of the pictures a checkpoint was trained on: those of its first kernel [height, width, channels, depth]."""
+    first = min((v for v in saved.shapes if v.startswith(net.scope + '/conv1/') and len(saved.shapes[v]) == 4), default=None)
+    return saved.shapes[first][2] if first and saved.shapes[first][2] in (1, 3) else None
+
 
 def head_classes(checkpoint, net):
     """The number of classes a checkpoint's head has, or None where it has no head of this net."""
@@ -160,3 +195,9 @@ def freeze(model):
         restore(session, model.checkpoint, sources(model))
         frozen = tf.graph_util.convert_variables_to_constants(session, tf.get_default_graph().as_graph_def(), keep)
     return portable(frozen)
+
+
+def write_labels(folder, class_names):
+    """Writes label.txt and labels.txt into a train folder or an export."""
+    files.write_text(os.path.join(folder, 'label.txt'), labels.text_plain(class_names))
+    files.write_text(os.path.join(folder, 'labels.txt'), labels.text_numbered(class_names))

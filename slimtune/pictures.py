@@ -75,6 +75,7 @@ def inspect(data):
         and _sound(data, image.format)
     if kept:
         return Picture('png' if image.format == 'PNG' else 'jpeg', width, height, channels, True)
+    open_upright(data)      # what `encode` will do must not fail then
     lossless = image.mode in ('1', 'P') or image.format not in _LOSSY and width * height <= _SMALL
     return Picture('png' if lossless else 'jpeg', width, height, channels, False)
 
@@ -145,6 +146,8 @@ def _turned(image, orientation):
 
 def _see_through(image):
     """Whether any pixel is not opaque."""
+    if image.mode.startswith('I'):      # Pillow cannot say it of 16 bits
+        return False
     if image.mode not in ('RGBA', 'RGBa', 'LA', 'La', 'PA') and 'transparency' not in image.info:
         return False
     return image.convert('RGBA').getchannel('A').getextrema()[0] < 255

@@ -63,9 +63,9 @@ with _quiet_stderr(), warnings.catch_warnings():
     if not VERBOSE:
         os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
         warnings.simplefilter('ignore')
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-    # A wheel's graph tools fork helpers in GPU discovery; without a GPU that is only noise.
     import tensorflow.compat.v1 as tf
+    if not VERBOSE:
+        tf.logging.set_verbosity(tf.logging.ERROR)
     VERSION = tf.__version__
     CURRENT = not VERSION.startswith('1.')
     if CURRENT:

@@ -9,9 +9,9 @@ import signal
 import sys
 import time
 
-from slimtune import checkpoint, convert, data, files, model, options
+from slimtune import checkpoint, convert, data, model, options
 from slimtune import optimizer as optimizers
-from slimtune.datasets import dataset_factory, labels
+from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.runtime import device, session_config, slim, tf
@@ -111,10 +111,11 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
         # The loop
         os.makedirs(run_options.train_dir, exist_ok=True)
         keep_older(saver, run_options.train_dir)
+        data_options = dataclasses.replace(data_options, dataset_dir=os.path.abspath(data_options.dataset_dir))
         options.save_run(
             run_options.train_dir, [data_options, net_options, start, run_options, schedule, optimizer],
             classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
-        write_labels(run_options.train_dir, class_names)
+        model.write_labels(run_options.train_dir, class_names)
         hooks = [
             tf.train.CheckpointSaverHook(run_options.train_dir, save_secs=run_options.save_interval_secs, saver=saver,
                                          listeners=[Finite(trained)]),
@@ -122,7 +123,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
                                       summary_op=tf.summary.merge_all()),
             tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=run_options.train_dir)]
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu))
-        with explained(run_options), stopping() as stop, \
+        with data.explained(run_options.batch_size), stopping() as stop, \
                 tf.train.MonitoredSession(creator, hooks) as session:
             step, loss = loop(session, train_op, total_loss, global_step, step, total, stop, run_options)
     prefix = checkpoint.find(run_options.train_dir)
@@ -245,12 +246,6 @@ def keep_older(saver, train_dir):
         saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
 
 
-def write_labels(folder, class_names):
-    """Writes label.txt and labels.txt into a train folder or an export."""
-    files.write_text(os.path.join(folder, 'label.txt'), labels.text_plain(class_names))
-    files.write_text(os.path.join(folder, 'labels.txt'), labels.text_numbered(class_names))
-
-
 @dataclasses.dataclass
 class Stop:
     """Whether somebody asked for the end."""
@@ -280,21 +275,3 @@ def stopping():
     finally:
         for number, handler in before:
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def explained(run_options):
-    """TensorFlow's errors that a user can mend, as one line."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as e:
-        if 'No space left' in str(e):
-            raise UserError('the disk is full: make room for %s and start again' % run_options.train_dir)
-        raise UserError('not enough memory for %d pictures at once: --batch-size %d' % (
-            run_options.batch_size, max(1, run_options.batch_size // 2)))
-    except tf.errors.DataLossError as e:
-        raise UserError('a file of records is damaged: %s. Convert the pictures again' % e.message.split('\n')[0])
-    except tf.errors.InvalidArgumentError as e:
-        if 'JPEG' not in e.message and 'image' not in e.message.lower():
-            raise
-        raise UserError('a picture in the records cannot be decoded: convert the pictures again (%s)' % e.message.split('\n')[0])

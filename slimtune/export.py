@@ -1,0 +1,220 @@
+"""`slimtune export`: the files to ship, replayed on real pictures before it says done; or slim's bare graph."""
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+
+import numpy as np
+
+from slimtune import __version__, checkpoint, data, files, model, options
+from slimtune.datasets import dataset_factory, labels
+from slimtune.engine import Engine, read_graph
+from slimtune.errors import UserError
+from slimtune.nets import nets_factory
+from slimtune.preprocessing import preprocessing_factory
+from slimtune.runtime import VERSION, portable, session_config, tf
+from slimtune.terminal import next_step, result, say, warn
+
+REPLAYED = 32               # pictures
+AGREES = 1e-3               # the largest difference of a probability that passes
+MODEL_FORMAT = 1
+
+
+def run(request):
+    """The command."""
+    exported, net_options, data_options = request[options.Exported], request[options.Net], request[options.Data]
+    if data_options.dataset_module:
+        dataset_factory.load_module(data_options.dataset_module, data_options.dataset_name)
+    if exported.output_file:
+        export_bare(exported, data_options, net_options)
+        return
+    if not exported.checkpoint_path:
+        raise UserError('export what? Make the first word a train folder, or add --checkpoint-path; --output-file for a graph '
+                        'without weights')
+    averages = 'there' if request.folder_form else bool(exported.moving_average_decay)
+    folder = export(exported, data_options, net_options, request.run, averages)
+    next_step('slimtune predict %s PICTURE …' % folder)
+
+
+def export(exported, data_options, net_options, run=None, averages=False):
+    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
+
+    frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
+    pictures into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
+    """
+    names = labels.read(exported.label_path) if exported.label_path else None
+    offset = data_options.labels_offset
+    exported_model = model.load(exported.checkpoint_path, run or {}, net_options,
+                                exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
+    folder = exported.output_dir or os.path.join(
+        exported.checkpoint_path if os.path.isdir(exported.checkpoint_path) else os.path.dirname(exported.checkpoint_path),
+        'export')
+    if os.path.isdir(folder) and os.listdir(folder) and not os.path.isfile(os.path.join(folder, 'model.json')):
+        raise UserError('%s holds other files: choose another --output-dir' % folder)
+
+    # Everything is written beside its place and proved there
+    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
+    beside = tempfile.mkdtemp(prefix='.export-', dir=os.path.dirname(os.path.abspath(folder)))
+    try:
+        frozen = model.freeze(exported_model)
+        files.write_bytes(os.path.join(beside, 'frozen.pb'), frozen.SerializeToString())
+        write_encoded(beside, frozen, exported_model)
+        model.write_labels(beside, exported_model.class_names)
+        files.write_text(os.path.join(beside, 'model.json'), json.dumps(facts(exported_model), indent=1, ensure_ascii=False) + '\n')
+        difference, replayed = replay(beside, exported_model, some_pictures(data_options))
+        if not difference <= AGREES:
+            raise UserError('the exported files answer differently from the checkpoint, by %.2g: nothing was written' % difference)
+        os.chmod(beside, 0o755)
+        replace_folder(beside, folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    result('%s: frozen.pb, frozen_encoded.pb, saved_model/, label.txt, labels.txt, model.json' % folder)
+    result('Replayed on %s: largest difference of a probability %.2g' % (replayed, difference))
+    return folder
+
+
+def facts(exported_model):
+    """What model.json says."""
+    inputs, net = exported_model.inputs, exported_model.net
+    digest = hashlib.sha256()
+    for path in checkpoint.files(exported_model.checkpoint.prefix):
+        if not path.endswith('.meta'):
+            with open(path, 'rb') as f:
+                for block in iter(lambda: f.read(1 << 20), b''):
+                    digest.update(block)
+    return {
+        'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
+        'preprocessing': preprocessing_factory.style_of(inputs.preprocessing), 'use_grayscale': inputs.use_grayscale,
+        'classes': exported_model.class_names, 'averages': exported_model.averages,
+        'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
+        'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
+        'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
+                       'sha256': digest.hexdigest()},
+        'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
+
+
+def write_encoded(folder, frozen, exported_model):
+    """Writes frozen_encoded.pb and saved_model/, which take encoded pictures [n] (JPEG, PNG, GIF) and give probabilities."""
+    inputs = exported_model.inputs
+    preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
+    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
+        encoded = tf.placeholder(tf.string, [None], name='encoded')
+        images = tf.map_fn(lambda one: preprocess(data.decode(one, inputs), inputs.size, inputs.size), encoded, tf.float32,
+                           parallel_iterations=4)
+        images = tf.ensure_shape(images, [None, inputs.size, inputs.size, inputs.channels])
+        probabilities, = tf.import_graph_def(frozen, {'input:0': images}, ['probabilities:0'], name='net')
+        probabilities = tf.identity(probabilities, 'probabilities')
+        graph = tf.graph_util.extract_sub_graph(tf.get_default_graph().as_graph_def(), ['probabilities'])
+        files.write_bytes(os.path.join(folder, 'frozen_encoded.pb'), portable(graph).SerializeToString())
+        best = tf.gather(tf.constant(exported_model.class_names), tf.argmax(probabilities, 1), name='classes')
+        builder = tf.saved_model.builder.SavedModelBuilder(os.path.join(folder, 'saved_model'))
+        signature = tf.saved_model.predict_signature_def({'image_bytes': encoded},
+                                                         {'probabilities': probabilities, 'classes': best})
+        builder.add_meta_graph_and_variables(session, [tf.saved_model.tag_constants.SERVING],
+                                             {'serving_default': signature}, strip_default_attrs=True)
+        builder.save()
+
+
+# The proof
+
+def some_pictures(data_options):
+    """Encoded validation pictures (training pictures where there are none): (list of bytes, what they are)."""
+    for split in (data_options.dataset_split_name, 'validation', 'test', 'train'):
+        try:
+            dataset = dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir)
+        except UserError:
+            continue
+        return data.encoded_pictures(dataset, REPLAYED), split
+    return [], None
+
+
+def replay(folder, exported_model, pictures):
+    """Compares what every file of the bundle answers with the checkpoint's own net: (largest difference, on what)."""
+    encoded, split = pictures
+    inputs = exported_model.inputs
+    if encoded:
+        images = prepared(encoded, inputs)
+    else:
+        warn('no pictures of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
+        images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
+    expected = live(exported_model, images)
+    answers = [Engine(read_graph(os.path.join(folder, 'frozen.pb'))).run(images)[1]]
+    if encoded:
+        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+            output, = tf.import_graph_def(read_graph(os.path.join(folder, 'frozen_encoded.pb')), name='',
+                                          return_elements=['probabilities:0'])
+            answers.append(session.run(output, {'encoded:0': encoded}))
+        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+            loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING],
+                                                os.path.join(folder, 'saved_model'))
+            signature = loaded.signature_def['serving_default']
+            answers.append(session.run(signature.outputs['probabilities'].name,
+                                       {signature.inputs['image_bytes'].name: encoded}))
+    difference = max(float(np.abs(answer - expected).max()) for answer in answers)
+    return difference, '%d pictures of %s' % (len(encoded), split) if encoded else 'noise'
+
+
+def prepared(encoded, inputs):
+    """Encoded pictures as a net's input: float32 [n, size, size, channels]."""
+    preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
+    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
+        one = tf.placeholder(tf.string, [])
+        image = preprocess(data.decode(one, inputs), inputs.size, inputs.size)
+        return np.stack([session.run(image, {one: picture}) for picture in encoded])
+
+
+def live(exported_model, images):
+    """The probabilities of the net as it stands in the checkpoint, nothing frozen."""
+    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+        placeholder, logits, _ = model.build(exported_model)
+        checkpoint.restore(session, exported_model.checkpoint, model.sources(exported_model))
+        return session.run(tf.nn.softmax(logits), {placeholder: images})
+
+
+def replace_folder(new, folder):
+    """Puts a folder in the place of another; the old one goes once the new one stands."""
+    old = new + '.old'
+    if os.path.isdir(folder):
+        os.rename(folder, old)
+    os.rename(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+# slim's export_inference_graph
+
+def export_bare(exported, data_options, net_options):
+    """Writes a net's graph without weights, as slim's export_inference_graph.py does."""
+    net = nets_factory.get_net(net_options.model_name)
+    size = exported.image_size or exported.eval_image_size or net.image_size
+    nets_factory.check_image_size(net, size)
+    classes = number_of_classes(data_options) - data_options.labels_offset
+    shape = [exported.batch_size, size, size, 1 if net_options.use_grayscale else 3]
+    if exported.is_video_model:
+        shape.insert(1, exported.num_frames)
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, shape, name='input')
+        _, end_points = nets_factory.get_network_fn(net.name, classes, is_training=exported.is_training)(images)
+        graph_def = graph.as_graph_def()
+        if exported.final_endpoint:
+            if exported.final_endpoint not in end_points:
+                raise UserError('%s has no end point %s: there are %s' % (net.name, exported.final_endpoint, ', '.join(end_points)))
+            graph_def = tf.graph_util.extract_sub_graph(graph_def, [end_points[exported.final_endpoint].op.name])
+    graph_def = portable(graph_def)
+    folder = os.path.dirname(exported.output_file)
+    os.makedirs(folder or '.', exist_ok=True)
+    if exported.write_text_graphdef:
+        files.write_text(exported.output_file, str(graph_def))
+    else:
+        files.write_bytes(exported.output_file, graph_def.SerializeToString())
+    say('%s: the graph of %s, %d classes, without weights; input:0, %s:0' % (exported.output_file, net.name, classes, net.output))
+
+
+def number_of_classes(data_options):
+    """The classes of the data set: its folder's where that is given, else its module's."""
+    if data_options.dataset_dir:
+        names = dataset_factory.class_names(data_options.dataset_name, data_options.dataset_dir)
+        if names:
+            return len(names)
+    return dataset_factory.num_classes(data_options.dataset_name)

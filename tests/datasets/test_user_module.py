@@ -1,0 +1,132 @@
+"""The user's own data set module, written for slim, loaded by its path."""
+import sys
+import types
+
+import pytest
+
+from slimtune.datasets import dataset_factory
+from slimtune.errors import UserError
+from slimtune.runtime import CURRENT
+
+# As the tutorial says: a copy of flowers.py with other names and sizes, in the two dialects there are.
+MODULE = '''
+"""Provides data for my set."""
+from __future__ import absolute_import
+from __future__ import division
+from __future__ import print_function
+
+import os
+{imports}
+
+from datasets import dataset_utils
+
+{slim}
+
+_FILE_PATTERN = 'mine_%s_*.tfrecord'
+SPLITS_TO_SIZES = {{'train': 4, 'validation': 350}}
+_NUM_CLASSES = 2
+_ITEMS_TO_DESCRIPTIONS = {{'image': 'A color image.', 'label': 'A single integer between 0 and 1'}}
+
+
+def get_split(split_name, dataset_dir, file_pattern=None, reader=None):
+  if split_name not in SPLITS_TO_SIZES:
+    raise ValueError('split name %s was not recognized.' % split_name)
+  if not file_pattern:
+    file_pattern = _FILE_PATTERN
+  file_pattern = os.path.join(dataset_dir, file_pattern % split_name)
+  if reader is None:
+    reader = tf.TFRecordReader
+  keys_to_features = {{
+      'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
+      'image/format': tf.FixedLenFeature((), tf.string, default_value='png'),
+      'image/class/label': tf.FixedLenFeature([], tf.int64, default_value=tf.zeros([], dtype=tf.int64)),
+  }}
+  items_to_handlers = {{
+      'image': slim.tfexample_decoder.Image(),
+      'label': slim.tfexample_decoder.Tensor('image/class/label'),
+  }}
+  decoder = slim.tfexample_decoder.TFExampleDecoder(keys_to_features, items_to_handlers)
+  labels_to_names = None
+  if dataset_utils.has_labels(dataset_dir):
+    labels_to_names = dataset_utils.read_label_file(dataset_dir)
+  return slim.dataset.Dataset(
+      data_sources=file_pattern, reader=reader, decoder=decoder, num_samples=SPLITS_TO_SIZES[split_name],
+      items_to_descriptions=_ITEMS_TO_DESCRIPTIONS, num_classes=_NUM_CLASSES, labels_to_names=labels_to_names)
+'''
+OF_2017 = MODULE.format(imports='import tensorflow as tf', slim='slim = tf.contrib.slim')
+OF_2020 = MODULE.format(imports='import tensorflow.compat.v1 as tf\nimport tf_slim as slim', slim='')
+
+
+@pytest.fixture
+def module(tmp_path):
+    """Writes a module: module(text) -> its path."""
+    def make(text, name='mine.py'):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+    return make
+
+
+@pytest.mark.parametrize('text', [OF_2020] if CURRENT else [OF_2020, OF_2017], ids=['2020', '2017'][:2 - CURRENT])
+def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, text):
+    for split in ('train', 'validation'):
+        write('mine_%s_00000-of-00001.tfrecord' % split, [0, 1, 1, 1])
+    (tmp_path / 'labels.txt').write_text('0:good\n1:bad\n')
+    hugging_face = sys.modules['datasets'] = types.ModuleType('datasets')
+    try:
+        name = dataset_factory.load_module(module(text))
+        dataset = dataset_factory.get_dataset(name, 'train', str(tmp_path))
+        assert sys.modules.pop('datasets') is hugging_face
+    finally:
+        sys.modules.pop('datasets', None)
+    assert (name, dataset.num_samples, dataset.per_class) == ('mine', 4, [1, 3])
+    assert dataset.class_names == ['good', 'bad']
+    assert said() == ''
+    assert dataset_factory.num_classes('mine') == 2
+    assert dataset_factory.get_dataset('mine', 'validation', str(tmp_path)).num_samples == 4
+    assert 'the module of mine says that validation has 350 pictures, but its records hold 4: using 4' in said()
+    with pytest.raises(UserError, match='choose from train, validation'):
+        dataset_factory.get_dataset('mine', 'test', str(tmp_path))
+
+
+@pytest.mark.skipif(not CURRENT, reason='TensorFlow 1 has tf.contrib')
+def test_on_current_tensorflow_contrib_gets_one_clear_line(module):
+    path = module(OF_2017)
+    with pytest.raises(UserError) as error:
+        dataset_factory.load_module(path)
+    line = OF_2017.split('\n').index('slim = tf.contrib.slim') + 1
+    assert str(error.value).startswith('%s, line %d: tf.contrib is gone' % (path, line))
+    assert 'import tf_slim as slim' in str(error.value)
+
+
+def test_a_module_may_register_itself_and_be_called_something_else(module, write, tmp_path):
+    path = module('from slimtune.datasets.dataset_factory import register\n'
+                  'get_split = register("ours", splits={"train": None}, class_names=["a", "b"])\n')
+    assert dataset_factory.load_module(path) == 'ours'
+    write('ours_train_00000-of-00001.tfrecord', [0, 1])
+    assert dataset_factory.get_dataset('ours', 'train', str(tmp_path)).class_names == ['a', 'b']
+    assert dataset_factory.load_module(module(OF_2020), 'another_name') == 'another_name'
+
+
+@pytest.mark.parametrize('text, said', [
+    ('x = 1\ndef broken(:\n', 'line 2: '),
+    ('import os\nos.nothing_like_it\n', 'line 2: AttributeError'),
+    ('x = 1\n', 'has no get_split'),
+])
+def test_a_module_that_fails_is_named_with_its_line(module, text, said):
+    path = module(text)
+    with pytest.raises(UserError) as error:
+        dataset_factory.load_module(path)
+    assert path in str(error.value) and said in str(error.value) and '\n' not in str(error.value)
+    assert 'datasets' not in sys.modules
+
+
+def test_labels_beyond_the_modules_classes_are_refused(module, write, tmp_path):
+    dataset_factory.load_module(module(OF_2020))
+    write('mine_train_00000-of-00001.tfrecord', [1, 2])
+    with pytest.raises(UserError, match='number them from 0 on'):
+        dataset_factory.get_dataset('mine', 'train', str(tmp_path))
+
+
+def test_a_module_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match='no file'):
+        dataset_factory.load_module(str(tmp_path / 'nowhere.py'))
