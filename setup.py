@@ -25,12 +25,14 @@ REQUIRED = {
     'pillow': ('9.5.0', '13.0.0'),
     'absl-py': ('2.1.0', '2.5.1'),
     'rich': ('13.8.1', '15.0.0'),
+    'scikit-learn': ('1.0.2', '1.9.1'),
+    'requests': ('2.31.0', '2.34.2'),
+    'urllib3': ('1.26.20', '2.8.0'),        # 2.0 refuses the OpenSSL of the machines that still have Python 3.7
 }
 EXTRAS = {
-    'demo': {'scikit-learn': ('1.0.2', '1.9.1')},
     'bench': {'matplotlib': ('3.4.3', '3.11.2')},
     'lint': {'ruff': (None, '0.17.6')},
-    'test': {'pytest': ('7.4.4', '9.2.0'), 'hypothesis': ('6.79.4', '6.170.15'), 'scikit-learn': ('1.0.2', '1.9.1')},
+    'test': {'pytest': ('7.4.4', '9.2.0'), 'hypothesis': ('6.79.4', '6.170.15')},
 }
 
 

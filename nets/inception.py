@@ -9,6 +9,7 @@ of rows in it splits it. All that a block splits is concatenated by depth. A Res
 """
 import collections
 import functools
+import re
 
 from slimtune.nets import layers, nets_factory
 from slimtune.runtime import slim, tf
@@ -27,16 +28,18 @@ def mixed_v1(scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool, la
                    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]]
 
 
-V1 = ['Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
-      mixed_v1('Mixed_3b', 64, 96, 128, 16, 32, 32),
-      mixed_v1('Mixed_3c', 128, 128, 192, 32, 96, 64), 'MaxPool_4a_3x3 /2',
-      mixed_v1('Mixed_4b', 192, 96, 208, 16, 48, 64),
-      mixed_v1('Mixed_4c', 160, 112, 224, 24, 64, 64),
-      mixed_v1('Mixed_4d', 128, 128, 256, 24, 64, 64),
-      mixed_v1('Mixed_4e', 112, 144, 288, 32, 64, 64),
-      mixed_v1('Mixed_4f', 256, 160, 320, 32, 128, 128), 'MaxPool_5a_2x2 /2',
-      mixed_v1('Mixed_5b', 256, 160, 320, 32, 128, 128, last='Conv2d_0a_3x3'),      # sic
-      mixed_v1('Mixed_5c', 384, 192, 384, 48, 128, 128)]
+def v1(last_5b='Conv2d_0b_3x3'):
+    """v1's table 1. last_5b: what Mixed_5b calls its second 3x3."""
+    return ['Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
+            mixed_v1('Mixed_3b', 64, 96, 128, 16, 32, 32),
+            mixed_v1('Mixed_3c', 128, 128, 192, 32, 96, 64), 'MaxPool_4a_3x3 /2',
+            mixed_v1('Mixed_4b', 192, 96, 208, 16, 48, 64),
+            mixed_v1('Mixed_4c', 160, 112, 224, 24, 64, 64),
+            mixed_v1('Mixed_4d', 128, 128, 256, 24, 64, 64),
+            mixed_v1('Mixed_4e', 112, 144, 288, 32, 64, 64),
+            mixed_v1('Mixed_4f', 256, 160, 320, 32, 128, 128), 'MaxPool_5a_2x2 /2',
+            mixed_v1('Mixed_5b', 256, 160, 320, 32, 128, 128, last_5b),
+            mixed_v1('Mixed_5c', 384, 192, 384, 48, 128, 128)]
 
 
 def mixed_v2(scope, single, reduce_3x3, conv_3x3, reduce_double, double, pool, pooling='AvgPool'):
@@ -160,7 +163,7 @@ RESNET_V2 = V3[:7] + [
     Residual(None, ['Block8'], 1.0, True, BLOCK_8),
     'Conv2d_7b_1x1:1536']
 
-TABLES = {'v1': V1, 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}
+TABLES = {'v1': v1(last_5b='Conv2d_0a_3x3'), 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}      # sic
 #: How the trunk's weights start, where not as the arg scope says: truncated normal.
 STDDEVS = {'v1': 0.01}
 
@@ -228,7 +231,7 @@ def run(net, table, end_points, apply, final_endpoint=None):
     """Applies the table up to `final_endpoint`; `apply` takes a map and a row. ValueError if it is not in the table."""
     for entry in table:
         if isinstance(entry, str):
-            scope, net = layers.row(entry).scope, apply(net, entry)
+            scope, net = re.match('[^ :]+', entry).group(), apply(net, entry)
         elif isinstance(entry, Residual):
             scope, net = entry.end_point, _residual(net, entry, apply)
         else:
@@ -274,10 +277,10 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min
     Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. Larger pictures than the usual need global_pool
     or spatial_squeeze=False, which leaves the logits a map. depth_multiplier: of all depths, to no less than min_depth.
     """
-    head, end_points, apply = HEADS[table], {}, _applier(table, depth_multiplier, min_depth)
-    with tf.variable_scope(scope, values=[images], reuse=reuse), \
+    head, apply = HEADS[table], _applier(table, depth_multiplier, min_depth)
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net = run(images, TABLES[table], end_points, apply)
+        net, end_points = base(images, None, min_depth, depth_multiplier, own, table=table)
         if create_aux_logits and num_classes and table in AUXILIARY:
             with tf.variable_scope('AuxLogits'):
                 auxiliary = _auxiliary_map(end_points, table, apply, kernel=5)
@@ -302,13 +305,13 @@ def build_full(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8
 
     Features (num_classes None) are the pooled map, [batch, 1, 1, 1536].
     """
-    head, end_points, apply = FULL_HEADS[table], {}, _applier(table)
-    with tf.variable_scope(scope, values=[images], reuse=reuse), \
+    head = FULL_HEADS[table]
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net = run(images, TABLES[table], end_points, apply)
+        net, end_points = base(images, scope=own, table=table)
         if create_aux_logits and num_classes:
             with tf.variable_scope('AuxLogits'):
-                auxiliary = slim.flatten(_auxiliary_map(end_points, table, apply))
+                auxiliary = slim.flatten(_auxiliary_map(end_points, table, _applier(table)))
                 end_points['AuxLogits'] = slim.fully_connected(
                     auxiliary, num_classes, activation_fn=None, scope=head.auxiliary)
         with tf.variable_scope('Logits'):

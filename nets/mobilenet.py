@@ -3,7 +3,7 @@
 v1: Howard et al. 2017, arXiv:1704.04861, table 1. v2: Sandler et al. 2018, arXiv:1801.04381, table 2.
 v3: Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. EdgeTPU: Gupta, Akin 2020, arXiv:2003.02838.
 
-A row of v1 reads 'depth /stride': a depthwise 3x3 of this stride, then a 1x1 to this depth; the first row is a plain 3x3.
+A row of v1 is (depth, stride): a depthwise 3x3 of this stride, then a 1x1 to this depth; the first is one plain 3x3.
 A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted bottleneck: 1x1 to `expand` times
 the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes allow it; the stride is the first
 repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish instead of the table's activation,
@@ -13,80 +13,44 @@ nbn no batch norm, pool the average of the map instead of all this.
 import collections
 import fractions
 
-from slimtune.nets import layers
+from slimtune.nets import layers, nets_factory
 from slimtune.runtime import slim, tf
 
-V1 = ['32 /2', '64', '128 /2', '128', '256 /2', '256', '512 /2', '512', '512', '512', '512', '512', '1024 /2', '1024']
+__getattr__ = nets_factory.slims_names_of('mobilenet')
 
-V2 = ['1 - 32 3 2', '1 1 16 3 1', '2 6 24 3 2', '3 6 32 3 2', '4 6 64 3 2', '3 6 96 3 1', '3 6 160 3 2', '1 6 320 3 1',
-      '1 - 1280 1 1']
+V1 = [(32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1),
+      (512, 1), (1024, 2), (1024, 1)]
 
-V3_LARGE = [
-    '1 - 16 3 2 h',
-    '1 1 16 3 1',
-    '1 4 24 3 2',
-    '1 3 24 3 1',
-    '3 3 40 5 2 se',
-    '1 6 80 3 2 h',
-    '1 200/80 80 3 1 h',
-    '2 184/80 80 3 1 h',
-    '2 6 112 3 1 h se',
-    '3 6 160 5 2 h se',
-    '1 - 960 1 1 h',
-    '1 - 0 7 1 pool',
-    '1 - 1280 1 1 h nbn',
-]
-V3_SMALL = [
-    '1 - 16 3 2 h',
-    '1 1 16 3 2 se',
-    '1 72/16 24 3 2',
-    '1 88/24 24 3 1',
-    '1 4 40 5 2 h se',
-    '2 6 40 5 1 h se',
-    '2 3 48 5 1 h se',
-    '3 6 96 5 2 h se',
-    '1 - 576 1 1 h',
-    '1 - 0 7 1 pool',
-    '1 - 1024 1 1 h nbn',
-]
-EDGETPU = [
-    '1 - 32 3 2',
-    '1 1 16 3 1 fused',
-    '1 8 32 3 2 fused', '3 4 32 3 1 fused',
-    '1 8 48 3 2 fused', '3 4 48 3 1 fused',
-    '1 8 96 3 2', '3 4 96 3 1',
-    '1 8 96 3 1 new', '3 4 96 3 1',
-    '1 8 160 5 2', '3 4 160 5 1',
-    '1 8 192 3 1',
-    '1 - 1280 1 1',
-]
-
+#: name: (activation, rows). The minimalistic ones are as v3, but without h, se and 5x5.
+TABLES = {
+    'v2': (tf.nn.relu6, [
+        '1 - 32 3 2', '1 1 16 3 1', '2 6 24 3 2', '3 6 32 3 2', '4 6 64 3 2', '3 6 96 3 1', '3 6 160 3 2', '1 6 320 3 1',
+        '1 - 1280 1 1']),
+    'v3_large': (tf.nn.relu, [
+        '1 - 16 3 2 h', '1 1 16 3 1', '1 4 24 3 2', '1 3 24 3 1', '3 3 40 5 2 se',
+        '1 6 80 3 2 h', '1 200/80 80 3 1 h', '2 184/80 80 3 1 h', '2 6 112 3 1 h se', '3 6 160 5 2 h se',
+        '1 - 960 1 1 h', '1 - 960 7 1 pool', '1 - 1280 1 1 h nbn']),
+    'v3_small': (tf.nn.relu, [
+        '1 - 16 3 2 h', '1 1 16 3 2 se', '1 72/16 24 3 2', '1 88/24 24 3 1',
+        '1 4 40 5 2 h se', '2 6 40 5 1 h se', '2 3 48 5 1 h se', '3 6 96 5 2 h se',
+        '1 - 576 1 1 h', '1 - 576 7 1 pool', '1 - 1024 1 1 h nbn']),
+    'edgetpu': (tf.nn.relu, [
+        '1 - 32 3 2', '1 1 16 3 1 fused', '1 8 32 3 2 fused', '3 4 32 3 1 fused', '1 8 48 3 2 fused', '3 4 48 3 1 fused',
+        '1 8 96 3 2', '3 4 96 3 1', '1 8 96 3 1 new', '3 4 96 3 1', '1 8 160 5 2', '3 4 160 5 1', '1 8 192 3 1',
+        '1 - 1280 1 1']),
+}
 Row = collections.namedtuple('Row', 'expand depth kernel stride flags')
 
 
-def rows(table):
-    """A table's rows, the repeated ones as often as they stand for."""
-    for text in table:
-        repeat, expand, depth, kernel, stride = text.split()[:5]
-        for number in range(int(repeat)):
-            yield Row(None if expand == '-' else fractions.Fraction(expand), int(depth), int(kernel),
-                      1 if number else int(stride), frozenset(text.split()[5:]))
-
-
-def minimalistic(rows):
-    """v3's rows for accelerators: no hard swish, no squeeze and excite, kernels of 3x3 at most."""
-    return [row._replace(kernel=3 if row.kernel == 5 else row.kernel, flags=row.flags - {'h', 'se'}) for row in rows]
-
-
-#: name: (activation, rows)
-TABLES = {
-    'v2': (tf.nn.relu6, list(rows(V2))),
-    'v3_large': (tf.nn.relu, list(rows(V3_LARGE))),
-    'v3_small': (tf.nn.relu, list(rows(V3_SMALL))),
-    'v3_large_minimalistic': (tf.nn.relu, minimalistic(rows(V3_LARGE))),
-    'v3_small_minimalistic': (tf.nn.relu, minimalistic(rows(V3_SMALL))),
-    'edgetpu': (tf.nn.relu, list(rows(EDGETPU))),
-}
+def parse(table):
+    """The activation and the Rows of a table, each row as often as it repeats."""
+    activation, texts = TABLES[table.replace('_minimalistic', '')]
+    rows, left_out = [], {'h', 'se'} if table.endswith('_minimalistic') else set()
+    for repeat, expand, depth, kernel, stride, *flags in (text.split() for text in texts):
+        row = Row(None if expand == '-' else fractions.Fraction(expand), int(depth),
+                  min(int(kernel), 3) if left_out else int(kernel), int(stride), set(flags) - left_out)
+        rows += [row] + [row._replace(stride=1)] * (int(repeat) - 1)
+    return activation, rows
 
 
 def mobilenet_v1_arg_scope(is_training=True, weight_decay=0.00004, stddev=0.09, regularize_depthwise=False,
@@ -105,7 +69,7 @@ def mobilenet_v1_arg_scope(is_training=True, weight_decay=0.00004, stddev=0.09, 
 def training_scope(is_training=True, weight_decay=0.00004, stddev=0.09, dropout_keep_prob=0.8, bn_decay=0.997):
     """slim's arg scope of v2, v3 and EdgeTPU."""
     with slim.arg_scope(mobilenet_v1_arg_scope(is_training, weight_decay, stddev, batch_norm_decay=bn_decay)), \
-            slim.arg_scope([mobilenet], dropout_keep_prob=dropout_keep_prob) as scope:
+            slim.arg_scope([mobilenet], is_training=is_training, dropout_keep_prob=dropout_keep_prob) as scope:
         return scope
 
 
@@ -116,24 +80,19 @@ def mobilenet_v1_base(images, final_endpoint='Conv2d_13_pointwise', depth_multip
     depth_multiplier: scales all depths, to no less than min_depth. output_stride: from this reduction of the picture
     on, layers dilate instead of striding; ValueError for one the net never has.
     """
-    end_points = {}
-    depths, strides = zip(*[(int(text.split()[0]), int(text.partition('/')[2] or 1)) for text in V1])
+    net, end_points = images, {}
+    steps = layers.dilated([stride for _, stride in V1], output_stride)
     with tf.variable_scope(scope, 'MobilenetV1', [images]), slim.arg_scope(
             [slim.conv2d, slim.separable_conv2d], activation_fn=tf.nn.relu6, padding='SAME'):
-        net = images
-        for number, (stride, rate) in enumerate(layers.dilated(strides, output_stride)):
-            name = 'Conv2d_%d' % number
-            depth = max(int(depths[number] * depth_multiplier), min_depth)
-            if number:
-                net = end_points[name + '_depthwise'] = slim.separable_conv2d(
-                    net, None, [3, 3], 1, stride=stride, rate=rate, scope=name + '_depthwise')
-                if final_endpoint == name + '_depthwise':
+        for number, ((depth, _), (stride, rate)) in enumerate(zip(V1, steps)):
+            name, depth = 'Conv2d_%d' % number, max(int(depth * depth_multiplier), min_depth)
+            parts = [(name, slim.conv2d, (depth, 3, stride))] if number == 0 else [
+                (name + '_depthwise', slim.separable_conv2d, (None, 3, 1, stride, 'SAME', 'NHWC', rate)),
+                (name + '_pointwise', slim.conv2d, (depth, 1))]
+            for name, layer, arguments in parts:
+                net = end_points[name] = layer(net, *arguments, scope=name)
+                if name == final_endpoint:
                     return net, end_points
-                net = end_points[name + '_pointwise'] = slim.conv2d(net, depth, [1, 1], scope=name + '_pointwise')
-            else:
-                net = end_points[name] = slim.conv2d(net, depth, [3, 3], stride, scope=name)
-            if final_endpoint in (name, name + '_pointwise'):
-                return net, end_points
     raise ValueError('no end point %r: there are %s' % (final_endpoint, ', '.join(end_points)))
 
 
@@ -160,19 +119,14 @@ def mobilenet_v1(images, num_classes=1000, is_training=True, dropout_keep_prob=0
     return net, end_points
 
 
-def hard_swish(net):
-    return net * tf.nn.relu6(net + 3) / 6
-
-
-def squeeze_excite(net, squeeze=4):
+def squeeze_excite(net):
     """Scales each depth by what a small net makes of the map's mean (Hu et al. 2017, arXiv:1709.01507)."""
     depth = net.shape.as_list()[3]
     with tf.variable_scope('squeeze_excite'), slim.arg_scope([slim.conv2d], normalizer_fn=None):
-        gate = slim.conv2d(tf.reduce_mean(net, [1, 2], keepdims=True), divisible(depth / float(squeeze)), [1, 1],
-                           activation_fn=tf.nn.relu, scope='Conv')
-        gate = slim.conv2d(gate, depth, [1, 1], scope='Conv_1',
-                           activation_fn=lambda x: tf.nn.relu6(x + 3) * 0.16667)   # sic: not 1 / 6
-    return net * gate
+        gate = tf.reduce_mean(net, [1, 2], keepdims=True)
+        gate = slim.conv2d(gate, divisible(depth / 4.0), 1, activation_fn=tf.nn.relu, scope='Conv')
+        gate = slim.conv2d(gate, depth, 1, activation_fn=None, scope='Conv_1')
+    return net * tf.nn.relu6(gate + 3) * 0.16667    # sic: not 1 / 6
 
 
 def divisible(depth, divisor=8, smallest=8):
@@ -181,13 +135,13 @@ def divisible(depth, divisor=8, smallest=8):
     return rounded + divisor if rounded < 0.9 * depth else rounded
 
 
-def bottleneck(net, row, rate=1, divisible_by=8):
+def bottleneck(net, row, rate=1):
     """Applies an inverted bottleneck in the current variable scope. Returns the map and, by name, those inside."""
     inputs, inner = net, {}
     kernel, fused = [row.kernel, row.kernel], 'fused' in row.flags
     if row.expand > 1:
-        net = slim.conv2d(net, divisible(float(net.shape.as_list()[3] * row.expand), divisible_by), scope='expand',
-                          **dict(kernel_size=kernel, stride=row.stride, rate=rate) if fused else {'kernel_size': 1})
+        net = slim.conv2d(net, divisible(float(net.shape.as_list()[3] * row.expand)), scope='expand',
+                          **{'kernel_size': kernel, 'stride': row.stride, 'rate': rate} if fused else {'kernel_size': 1})
         net = inner['expansion_output'] = tf.identity(net, 'expansion_output')
     if not fused:
         net = slim.separable_conv2d(net, None, kernel, 1, stride=row.stride, rate=rate, scope='depthwise')
@@ -201,35 +155,33 @@ def bottleneck(net, row, rate=1, divisible_by=8):
     return net, inner
 
 
-def mobilenet_base(images, table='v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
-                   min_depth=8, divisible_by=8, output_stride=None):
+def trunk(images, table='v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
+          min_depth=8, divisible_by=8, output_stride=None):
     """The trunk of a table, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
 
     depth_multiplier: scales all depths, to multiples of divisible_by and no less than min_depth; below 1 not the last
     one in finegrain_classification_mode. final_endpoint, output_stride: as for mobilenet_v1_base.
     """
-    activation, rows = TABLES[table]
     net, end_points, counts = images, {}, collections.Counter()
+    activation, rows = parse(table)
     for number, (stride, rate) in enumerate(layers.dilated([row.stride for row in rows], output_stride), 1):
-        row, name = rows[number - 1], 'layer_%d' % number
-        keeps_depth = finegrain_classification_mode and number == len(rows) and depth_multiplier < 1
-        depth = row.depth if keeps_depth else divisible(row.depth * depth_multiplier, divisible_by, min_depth)
-        row = row._replace(depth=depth, stride=stride)
-        kind = 'Conv' if row.expand is None else 'expanded_conv'
+        row, name = rows[number - 1]._replace(stride=stride), 'layer_%d' % number
+        if not (finegrain_classification_mode and number == len(rows) and depth_multiplier < 1):
+            row = row._replace(depth=divisible(row.depth * depth_multiplier, divisible_by, min_depth))
+        kind = 'pool' if 'pool' in row.flags else 'Conv' if row.expand is None else 'expanded_conv'
         scope = kind + ('_%d' % counts[kind] if counts[kind] else '')
-        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding='SAME',
-                            activation_fn=hard_swish if 'h' in row.flags else activation):
-            if 'pool' in row.flags:
-                height, width = net.shape.as_list()[1:3]
-                net = slim.avg_pool2d(net, height if height and height == width else row.kernel, 1)   # sic: not 7x9
-            elif row.expand is None:
+        counts[kind] += 1
+        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding='SAME', activation_fn=(
+                lambda net: net * tf.nn.relu6(net + 3) / 6) if 'h' in row.flags else activation):
+            if kind == 'pool':
+                net = tf.reduce_mean(net, [1, 2], keepdims=True, name=scope)
+            elif kind == 'Conv':
                 plain = {'normalizer_fn': None} if 'nbn' in row.flags else {}
-                net = slim.conv2d(net, depth, row.kernel, stride, rate=rate if row.kernel > 1 else 1, scope=scope, **plain)
+                net = slim.conv2d(net, row.depth, row.kernel, stride, rate=rate if row.kernel > 1 else 1, scope=scope, **plain)
             else:
                 with tf.variable_scope(scope):
-                    net, inner = bottleneck(net, row, rate, divisible_by)
+                    net, inner = bottleneck(net, row, rate)
                 end_points.update({name + '/' + part: value for part, value in inner.items()})
-        counts[kind] += 'pool' not in row.flags
         end_points[name] = net
         if name == final_endpoint:
             return net, end_points
@@ -240,14 +192,14 @@ def mobilenet_base(images, table='v2', final_endpoint=None, depth_multiplier=1.0
 
 @slim.add_arg_scope
 def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=0.8, prediction_fn=slim.softmax,
-              scope='Mobilenet', base_only=False, **base):
+              scope='MobilenetV2', base_only=False, **base):
     """MobileNet v2, v3 and EdgeTPU: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
-    num_classes: None gives the pooled features. base_only: gives the trunk's map. base: arguments of mobilenet_base.
+    num_classes: None gives the pooled features. base_only: gives the trunk's map. base: arguments of trunk.
     """
-    with tf.variable_scope(scope, 'Mobilenet', [images]), \
+    with tf.variable_scope(scope, 'MobilenetV2', [images]), \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net, end_points = mobilenet_base(tf.identity(images, 'input'), **base)
+        net, end_points = trunk(tf.identity(images, 'input'), **base)
         if base_only:
             return net, end_points
         with tf.variable_scope('Logits'):

@@ -24,8 +24,7 @@ PNASNET = Cell(['sep5 p + max3 p', 'sep7 h + max3 h', 'sep5 h + sep3 h', 'sep3 2
 #: first ordinary cell strides instead. depth: of the first part's blocks, doubled in the next. imagenet: whether the
 #: stem strides, and two striding cells follow it. skip: whether the cell after a reduction cell takes as p what the
 #: reduction cell took. drop_path: the share of pictures that the last cell's branches drop at the end of `steps`.
-Table = collections.namedtuple(
-    'Table', 'normal reduction cells depth stem_depth imagenet skip dropout drop_path steps')
+Table = collections.namedtuple('Table', 'normal reduction cells depth stem_depth imagenet skip dropout drop_path steps')
 TABLES = {
     'nasnet_cifar': Table(NORMAL, REDUCTION, 18, 32, 96, False, False, 0.0, 0.4, 937500),
     'nasnet_mobile': Table(NORMAL, REDUCTION, 12, 44, 32, True, False, 0.5, 0.0, 250000),
@@ -37,8 +36,7 @@ TABLES = {
 
 def nasnet_arg_scope(weight_decay, batch_norm_decay=0.9997, batch_norm_epsilon=0.001):
     """slim's arg scope of all of them."""
-    layers_with_weights = [slim.fully_connected, slim.conv2d, slim.separable_conv2d]
-    with slim.arg_scope(layers_with_weights, activation_fn=None,
+    with slim.arg_scope([slim.fully_connected, slim.conv2d, slim.separable_conv2d], activation_fn=None,
                         weights_regularizer=slim.l2_regularizer(weight_decay),
                         weights_initializer=slim.variance_scaling_initializer(mode='FAN_OUT')), \
             slim.arg_scope([slim.conv2d, slim.separable_conv2d], biases_initializer=None), \
@@ -69,19 +67,18 @@ def halve(net, depth):
 
 
 def operation(net, name, depth, stride, drop):
-    """Applies 'sep5', 'max3', 'id' in the current variable scope. drop: the drop path, a function of a map."""
-    kind, kernel = name[:3], int(name[3:] or 0)
-    if kind == 'sep':
-        for layer, stride in ((1, stride), (2, 1)):
-            scope = '%dx%d_%d' % (kernel, kernel, layer)
-            net = slim.separable_conv2d(tf.nn.relu(net), depth, kernel, 1, stride=stride, scope='separable_' + scope)
-            net = layers.batch_norm(net, scope='bn_sep_' + scope)
-        return drop(net)
-    same_depth = net.shape.as_list()[3] == depth
+    """Applies 'sep5', 'max3', 'id' in the current variable scope. drop: what follows all but id, a function of a map."""
+    kind, kernel, same_depth = name[:3], name[3:], net.shape.as_list()[3] == depth
     if kind == 'id':
         return net if same_depth and stride == 1 else convolution(tf.nn.relu(net), depth, '1x1', 'bn_1', stride=stride)
-    pool = {'avg': slim.avg_pool2d, 'max': slim.max_pool2d}[kind]
-    net = pool(net, kernel, stride, 'SAME')
+    if kind == 'sep':
+        for number in (1, 2):
+            scope = '%sx%s_%d' % (kernel, kernel, number)
+            net = slim.separable_conv2d(tf.nn.relu(net), depth, int(kernel), 1, stride=stride if number == 1 else 1,
+                                        scope='separable_' + scope)
+            net = layers.batch_norm(net, scope='bn_sep_' + scope)
+        return drop(net)
+    net = {'avg': slim.avg_pool2d, 'max': slim.max_pool2d}[kind](net, int(kernel), stride, 'SAME')
     return drop(net if same_depth else convolution(net, depth, '1x1', 'bn_1'))
 
 
@@ -135,12 +132,6 @@ def auxiliary_logits(net, num_classes):
         return slim.fully_connected(slim.flatten(net), num_classes)
 
 
-def scheduled_drop_path(net, share, steps):
-    """Drop path of a share that grows from none to `share` over these training steps (ScheduledDropPath)."""
-    progress = tf.minimum(1.0, tf.cast(tf.train.get_or_create_global_step(), tf.float32) / steps)
-    return layers.drop_path(net, 1.0 - progress * share)
-
-
 def build(images, num_classes=1001, is_training=True, table='nasnet_mobile', final_endpoint=None, use_aux_head=True,
           scope=None):
     """NASNet: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
@@ -160,10 +151,12 @@ def build(images, num_classes=1001, is_training=True, table='nasnet_mobile', fin
         for number, (name, blocks, width, stride, back) in enumerate(cells, 1):
             if final_endpoint in end_points:
                 return end_points[final_endpoint], end_points
-            drop = functools.partial(scheduled_drop_path, share=table.drop_path * number / len(cells), steps=table.steps)
+            drop = tf.identity
+            if is_training and table.drop_path:         # ScheduledDropPath: more in later cells and later steps
+                progress = tf.minimum(1.0, tf.cast(tf.train.get_or_create_global_step(), tf.float32) / table.steps)
+                drop = functools.partial(layers.drop_path, keep_prob=1.0 - progress * table.drop_path * number / len(cells))
             with tf.variable_scope(name):
-                net = cell(net, outputs[-back], blocks, int(table.depth * width), stride,
-                           drop if is_training and table.drop_path else lambda net: net)
+                net = cell(net, outputs[-back], blocks, int(table.depth * width), stride, drop)
             outputs.append(net)
             if name != 'cell_stem_0':
                 end_points['Stem' if name == 'cell_stem_1' else name.title()] = net

@@ -7,6 +7,7 @@ Adding a net is a table in its family's module, a record here and a reference in
 import dataclasses
 import functools
 import importlib
+import re
 from typing import Optional, Tuple
 
 from slimtune.errors import UserError, nearest
@@ -53,28 +54,50 @@ def _inception(version, scope, head, output, builder='build', arg_scope='incepti
                batch_norm_epsilon=0.001, dropout=0.2, **record)
 
 
-def _mobilenet_v1(name, width, **record):
+def _video(name, **record):
+    """A record of a net for clips [batch, frames, height, width, 3]; multiply_adds are those of 64 frames."""
+    return Net(name, 'video:build', 'InceptionV1', ('InceptionV1/Logits',), 'InceptionV1/Logits/Predictions/Reshape_1',
+               {'table': name}, video=True, arg_scope='video_arg_scope', batch_norm_decay=0.999,
+               batch_norm_epsilon=0.001, dropout=0.2, classes=400, **record)
+
+
+def _resnet(version, size, **record):
+    """A record of a ResNet."""
+    name = 'resnet_v%d_%d' % (version, size)
+    return Net(name, 'resnet:build', name, (name + '/logits',), name + '/predictions/Reshape_1',
+               {'version': version, 'size': size}, preprocessing='vgg', arg_scope='resnet_arg_scope',
+               batch_norm_decay=0.997, batch_norm_epsilon=1e-5, classes=1001 if version == 2 else 1000, **record)
+
+
+def _mobilenet_v1(name, width, parameters, multiply_adds, accuracy):
     """A record of MobileNet v1 of this width (depth_multiplier)."""
     return Net(name, 'mobilenet:mobilenet_v1', 'MobilenetV1', ('MobilenetV1/Logits',),
                'MobilenetV1/Predictions/Reshape_1', {'depth_multiplier': width}, largest=256,
                arg_scope='mobilenet_v1_arg_scope', batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.001,
-               weights='http://download.tensorflow.org/models/mobilenet_v1_2018_02_22/mobilenet_v1_%s_224.tgz' % width,
-               source="slim's mobilenet_v1.md", **record)
+               parameters=parameters, multiply_adds=multiply_adds, accuracy=accuracy, source="slim's mobilenet_v1.md",
+               weights='http://download.tensorflow.org/models/mobilenet_v1_2018_02_22/mobilenet_v1_%s_224.tgz' % width)
 
 
-def _mobilenet(name, scope, table, width=1.0, **record):
+def _mobilenet(name, width, weights, parameters, multiply_adds, accuracy):
     """A record of MobileNet v2, v3 or EdgeTPU. The narrow ones keep the depth of their last layer."""
+    table = re.sub(r'_\d+$', '', name[len('mobilenet_'):])
+    family = table.split('_')[0]
+    scope = {'v2': 'MobilenetV2', 'v3': 'MobilenetV3', 'edgetpu': 'MobilenetEdgeTPU'}[family]
     return Net(name, 'mobilenet:mobilenet', scope, (scope + '/Logits',), scope + '/Predictions/Reshape_1',
                {'table': table, 'depth_multiplier': width, 'finegrain_classification_mode': width < 1},
                arg_scope='training_scope', batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2,
-               source="slim's mobilenet/README.md", **record)
+               parameters=parameters, multiply_adds=multiply_adds, accuracy=accuracy,
+               source="slim's mobilenet/README.md" + (', 8-bit' if family == 'edgetpu' else ''),
+               weights='https://storage.googleapis.com/mobilenet_%s/checkpoints/%s.tgz' % (family, weights))
 
 
-def _nasnet(name, auxiliary, **record):
+def _nasnet(name, auxiliary, weights, parameters, multiply_adds, **record):
     """A record of a NASNet or PNASNet, whose auxiliary head stands after the cell of this number."""
+    imagenet = dict(batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5, smallest=67)
     return Net(name, 'nasnet:build', '', ('final_layer', 'aux_%d' % auxiliary), 'final_layer/predictions',
-               {'table': name}, arg_scope=name + '_arg_scope', **dict(
-                   dict(batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5), **record))
+               {'table': name}, arg_scope=name + '_arg_scope', parameters=parameters, multiply_adds=multiply_adds,
+               weights=weights and 'https://storage.googleapis.com/download.tensorflow.org/models/' + weights,
+               **dict(imagenet, **record))
 
 
 _RECORDS = [
@@ -91,28 +114,35 @@ _RECORDS = [
     _inception('v4', 'InceptionV4', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full', image_size=299),
     _inception('resnet_v2', 'InceptionResnetV2', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full',
                'inception_resnet_v2_arg_scope', image_size=299),
+    _video('i3d'), _video('s3dg'),
     Net('lenet', 'classic:build_lenet', 'LeNet', ('LeNet/fc4',), 'Predictions/Reshape_1', channels=1,
         arg_scope='lenet_arg_scope', preprocessing='lenet', image_size=28, dropout=0.5, classes=10),
-    _mobilenet_v1('mobilenet_v1', 1.0),
-    _mobilenet_v1('mobilenet_v1_075', 0.75),
-    _mobilenet_v1('mobilenet_v1_050', 0.5),
-    _mobilenet_v1('mobilenet_v1_025', 0.25),
-    _mobilenet('mobilenet_v2', 'MobilenetV2', 'v2'),
-    _mobilenet('mobilenet_v2_140', 'MobilenetV2', 'v2', 1.4),
-    _mobilenet('mobilenet_v2_050', 'MobilenetV2', 'v2', 0.5),
-    _mobilenet('mobilenet_v2_035', 'MobilenetV2', 'v2', 0.35),
-    _mobilenet('mobilenet_v3_small', 'MobilenetV3', 'v3_small'),
-    _mobilenet('mobilenet_v3_large', 'MobilenetV3', 'v3_large'),
-    _mobilenet('mobilenet_v3_small_minimalistic', 'MobilenetV3', 'v3_small_minimalistic'),
-    _mobilenet('mobilenet_v3_large_minimalistic', 'MobilenetV3', 'v3_large_minimalistic'),
-    _mobilenet('mobilenet_edgetpu', 'MobilenetEdgeTPU', 'edgetpu'),
-    _mobilenet('mobilenet_edgetpu_075', 'MobilenetEdgeTPU', 'edgetpu', 0.75),
-    _nasnet('nasnet_cifar', 11, image_size=32, preprocessing='cifarnet', classes=10,
-            batch_norm_decay=0.9, batch_norm_epsilon=0.00001, dropout=None),
-    _nasnet('nasnet_mobile', 7),
-    _nasnet('nasnet_large', 11, image_size=331),
-    _nasnet('pnasnet_large', 7, image_size=331),
-    _nasnet('pnasnet_mobile', 5),
+    _resnet(1, 50), _resnet(1, 101), _resnet(1, 152), _resnet(1, 200),
+    _resnet(2, 50), _resnet(2, 101), _resnet(2, 152), _resnet(2, 200),
+    _mobilenet_v1('mobilenet_v1', 1.0, 4233001, 568741376, (70.9, 89.9)),
+    _mobilenet_v1('mobilenet_v1_075', 0.75, 2586329, 325401216, (68.4, 88.2)),
+    _mobilenet_v1('mobilenet_v1_050', 0.5, 1332105, 149497600, (63.3, 84.9)),
+    _mobilenet_v1('mobilenet_v1_025', 0.25, 470329, 41030528, (49.8, 74.2)),
+    _mobilenet('mobilenet_v2', 1.0, 'mobilenet_v2_1.0_224', 3506153, 300775552, (71.8, 91.0)),
+    _mobilenet('mobilenet_v2_140', 1.4, 'mobilenet_v2_1.4_224', 6110569, 582197616, (75.0, 92.5)),
+    _mobilenet('mobilenet_v2_050', 0.5, 'mobilenet_v2_0.5_224', 1969961, 97133120, (65.4, 86.4)),
+    _mobilenet('mobilenet_v2_035', 0.35, 'mobilenet_v2_0.35_224', 1678409, 59287088, (60.3, 82.9)),
+    _mobilenet('mobilenet_v3_small', 1.0, 'v3-small_224_1.0_float', 2543881, 56511424, (67.5, None)),
+    _mobilenet('mobilenet_v3_large', 1.0, 'v3-large_224_1.0_float', 5484313, 216591040, (75.2, None)),
+    _mobilenet('mobilenet_v3_small_minimalistic', 1.0, 'v3-small-minimalistic_224_1.0_float',
+               2045761, 52289472, (61.9, None)),
+    _mobilenet('mobilenet_v3_large_minimalistic', 1.0, 'v3-large-minimalistic_224_1.0_float',
+               3925569, 209137984, (72.3, None)),
+    _mobilenet('mobilenet_edgetpu', 1.0, 'mobilenet_edgetpu_224_1.0', 4092713, 990670464, (75.6, None)),
+    _mobilenet('mobilenet_edgetpu_075', 0.75, 'mobilenet_edgetpu_224_0.75', 2989441, 624487584, (73.5, None)),
+    _nasnet('nasnet_cifar', 11, None, 3346538, 544333312, classes=10, image_size=32, smallest=9,
+            preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None),
+    _nasnet('nasnet_mobile', 7, 'nasnet-a_mobile_04_10_2017.tar.gz', 5291035, 563639872, accuracy=(74.0, 91.6)),
+    _nasnet('nasnet_large', 11, 'nasnet-a_large_04_10_2017.tar.gz', 88757183, 23783418690, accuracy=(82.7, 96.2),
+            image_size=331),
+    _nasnet('pnasnet_large', 7, 'pnasnet-5_large_2017_12_13.tar.gz', 86061989, 24937400112, accuracy=(82.9, 96.2),
+            image_size=331),
+    _nasnet('pnasnet_mobile', 5, 'pnasnet-5_mobile_2017_12_13.tar.gz', 5065568, 587294280, accuracy=(74.2, 91.9)),
 ]
 #: name: record, in slim's order.
 NETS = {net.name: net for net in _RECORDS}
@@ -161,6 +191,7 @@ def _named(function, net):
 def slims_names_of(module):
     """A module's __getattr__ (PEP 562) that gives it slim's functions: of slimtune.nets.classic, vgg_16 and so on."""
     def attribute(name):
+        name = name.replace('build_', '')       # slim's are nasnet.build_nasnet_mobile and so on
         if name in NETS and NETS[name].builder.split(':')[0] == module:
             return networks_map[name]
         raise AttributeError('module slimtune.nets.%s has no attribute %r' % (module, name))

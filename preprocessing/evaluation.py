@@ -41,14 +41,14 @@ def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None
         record = replace(record, grey=True, mean=mean)
     if not crop_image:
         record = replace(record, central_fraction=None)
-    return replace(record, side=resize_side_min) if resize_side_min else record
+    return replace(record, side=resize_side_min) if record.side and resize_side_min else record
 
 
 def scaled_side(side, height, width, at_least=None):
     """Returns the pixels that a picture's shorter side is resized to before it is cropped to height x width.
 
-    It is `side` where `at_least` (else side itself) holds the output, as in slim, whose 256 is for 224; larger outputs,
-    which slim refuses, get it in that proportion.
+    It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim refuses,
+    get it in proportion to the 224 it is meant for.
     """
     size = max(height, width)
     return side if size <= (at_least or side) else max(size, int(round(side * size / 224)))

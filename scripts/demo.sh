@@ -15,16 +15,18 @@ python "$here/digits.py" "$folder/low" 0 1 2 3 4
 python "$here/digits.py" "$folder/high" 5 6 7 8 9
 
 say 'A net that knows 0 to 4'
-run slimtune train "$folder/low" --model lenet --max-number-of-steps 400
+run slimtune train "$folder/low" --model lenet --max-number-of-steps 400 \
+    --optimizer rmsprop --opt-epsilon 1 --learning-rate 0.01
 run slimtune eval "$folder/low_lenet" --quiet
 
 say 'Fine-tuned on 5 to 9: a new head on its trunk'
-run slimtune train "$folder/high" --model lenet --checkpoint-path "$folder/low_lenet" --max-number-of-steps 400
+run slimtune train "$folder/high" --model lenet --checkpoint-path "$folder/low_lenet" --max-number-of-steps 400 \
+    --optimizer sgd --learning-rate 0.1
 run slimtune eval "$folder/high_lenet"
 
 say 'The same head on an untrained trunk'
 run slimtune train "$folder/high" --model lenet --trainable-scopes head --max-number-of-steps 400 \
-    --train-dir "$folder/untrained"
+    --optimizer sgd --learning-rate 0.1 --train-dir "$folder/untrained"
 run slimtune eval "$folder/untrained" --quiet
 
 say 'The file to ship, and three answers'

@@ -28,24 +28,40 @@ def find(path):
 
 
 def find_latest(folder):
-    """The prefix of the latest checkpoint in a folder, or None."""
-    return _latest(folder) if os.path.isdir(folder) else None
+    """The prefix of the latest checkpoint that training left in a folder, or None. Published weights that lie there, whose
+    names have no step, are none."""
+    prefix = _latest(folder) if os.path.isdir(folder) else None
+    return prefix if prefix and step_of(prefix) >= 0 else None
+
+
+def listed(folder):
+    """The prefixes of the whole checkpoints in `folder` that its `checkpoint` file lists, the latest last."""
+    names = {os.path.basename(name) for name in _state(folder)[1]}
+    return [prefix for prefix in _all(folder) if os.path.basename(prefix) in names]
 
 
 def _latest(folder):
     """The checkpoint the `checkpoint` file names, wherever the folder has been moved to, else the one of the most steps."""
+    named = _state(folder)[0]
+    for prefix in (os.path.join(folder, os.path.basename(named)), os.path.join(folder, named)):
+        if named and _complete(prefix):
+            return prefix
+    return (_all(folder) or [None])[-1]
+
+
+def _state(folder):
+    """What the `checkpoint` file says, as (latest prefix, all prefixes): ('', []) where there is none or it is damaged."""
     try:
         state = tf.train.get_checkpoint_state(folder)
-    except (tf.errors.OpError, ValueError):     # a damaged `checkpoint` file
+    except (tf.errors.OpError, ValueError):
         state = None
-    if state and state.model_checkpoint_path:
-        named = state.model_checkpoint_path
-        for prefix in (os.path.join(folder, os.path.basename(named)), os.path.join(folder, named)):
-            if _complete(prefix):
-                return prefix
+    return (state.model_checkpoint_path, state.all_model_checkpoint_paths) if state else ('', [])
+
+
+def _all(folder):
+    """The prefixes of the whole checkpoints in a folder, by their steps."""
     prefixes = {_PART.sub('', name) for name in glob.glob(os.path.join(glob.escape(folder), '*ckpt*'))}
-    return max(filter(_complete, prefixes), key=lambda prefix: (step_of(prefix), os.path.getmtime(_first_file(prefix))),
-               default=None)
+    return sorted(filter(_complete, prefixes), key=lambda prefix: (step_of(prefix), os.path.getmtime(_first_file(prefix))))
 
 
 def step_of(prefix):

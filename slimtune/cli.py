@@ -5,6 +5,7 @@ Nothing here imports TensorFlow or numpy; a command's module is imported when it
 import argparse
 import dataclasses
 import importlib
+import itertools
 import os
 import re
 import signal
@@ -16,31 +17,25 @@ from slimtune.errors import UsageError, UserError, nearest
 
 #: command: the module whose `run(request)` runs it
 MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
-           'nets': 'nets_table'}
+           'nets': 'nets_table', 'download': 'download'}
 TRUE, FALSE = ('true', 't', '1', 'yes', 'y'), ('false', 'f', '0', 'no', 'n')
-SHORT = {'-t': '--tensorflow_data_dir'}
+HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
+SHORT = {'t': 'tensorflow_data_dir'}
 
 
 def main(argv=None):
     """Runs one command. Returns the exit code: 0, 1 for a user's error, 2 for a wrong command line."""
-    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not argv or argv[0] in ('-h', '--help', 'help'):
-            print(overview())
-            return 0
-        if argv[0] in ('--version', 'version'):
-            print(version())
-            return 0
-        name = command_name(argv[0])
-        typed, words = parse(name, argv[1:])
-        return start(name, typed, words)
+        answer(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()                      # a closed pipe shows itself here, not when Python ends
+        return 0
     except UserError as e:
         print('slimtune: %s' % e, file=sys.stderr)
         return e.exit_code
     except KeyboardInterrupt:
         print('slimtune: stopped', file=sys.stderr)
         return 130
-    except BrokenPipeError:                     # `slimtune predict … | head`
+    except BrokenPipeError:                     # `slimtune predict … | head`: they have read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as e:
@@ -48,6 +43,22 @@ def main(argv=None):
             raise
         print('slimtune: %s%s' % (e.strerror or e, ': %s' % e.filename if e.filename else ''), file=sys.stderr)
         return 1
+
+
+def answer(argv):
+    """Does what the command line asks for."""
+    if argv[:1] == ['help']:                    # `slimtune help train`
+        argv = argv[1:] + ['--help']
+    if not argv or argv[0] in HELP:
+        print(overview())
+    elif argv[0] in ('--version', 'version'):
+        print(version())
+    else:
+        name = command_name(argv[0])
+        if any(word in HELP for word in itertools.takewhile(lambda word: word != '--', argv)):
+            print(_parser(name).format_help(), end='')
+        else:
+            start(name, *parse(name, argv[1:]))
 
 
 def start(name, typed, words):
@@ -63,7 +74,6 @@ def start(name, typed, words):
                    to_stderr=to_stderr or typed.get('csv') or typed.get('json'), prefix=to_stderr)
     request = options.understand(name, typed, words)
     importlib.import_module('slimtune.' + MODULES[name]).run(request)
-    return 0
 
 
 def command_name(word):
@@ -105,13 +115,8 @@ def installed_version(package):
 
 def parse(name, argv):
     """What was typed, as ({option: value}, [words without a flag])."""
-    parser = _parser(name)
-    namespace, words = parser.parse_known_args(normalise(name, argv))
-    unknown = [word for word in words if word.startswith('-') and len(word) > 1]
-    if unknown:                                 # normalise refuses unknown options; what is left is a lone '-x'
-        raise UsageError('no option %s: see slimtune %s --help' % (unknown[0], name))
-    typed, command = vars(namespace), options.COMMANDS[name]
-    words = [word for word in words if word != '--']
+    flags, words = normalise(name, argv)
+    typed, command = vars(_parser(name).parse_args(flags)), options.COMMANDS[name]
     if words and command.first is None or len(words) > 1 and command.rest is None:
         extra = words[0 if command.first is None else 1]
         raise UsageError('%s stands alone: an option\'s value follows its name, as in --option=value; see slimtune %s --help'
@@ -120,44 +125,46 @@ def parse(name, argv):
 
 
 def normalise(name, argv):
-    """slim's and absl's spellings as ours: `-` in option names becomes `_`, abbreviations are written out (slim's flags
-    first), booleans get a value (`--x`, `--nox`), a list broken by a space after its comma is joined."""
-    known, result, tokens = options.fields(name), [], list(argv)
+    """slim's and absl's spellings as ours: (['--option=value', ...], [words without a flag]).
+
+    `-` in option names becomes `_`, abbreviations are written out (slim's flags first), booleans get a value (`--x`,
+    `--nox`), a list broken by a space beside its comma is joined. What follows `--` is words.
+    """
+    known, flags, words, tokens = options.fields(name), [], [], list(argv)
     while tokens:
         token = tokens.pop(0)
         if token == '--':
-            return result + ['--'] + tokens
+            return flags, words + tokens
         if not re.match(r'--?[A-Za-z]', token):
-            result.append(token)
+            words.append(token)
             continue
         spelled, equals, value = token.partition('=')
-        spelled = SHORT.get(spelled, spelled)
-        if spelled in ('-h', '--help', '-help'):
-            result.append('--help')
-            continue
         option, implied = _option(name, known, spelled.lstrip('-').replace('-', '_'), spelled)
         field = known[option]
         if field.type is bool:
             if implied is None and not equals and tokens and tokens[0].lower() in TRUE[:1] + FALSE[:1]:
                 value = tokens.pop(0)
-            result.append('--%s=%s' % (option, implied or value or 'true'))
+            flags.append('--%s=%s' % (option, implied or value or 'true'))
             continue
         if not equals:
             if not tokens or re.match(r'--?[A-Za-z]', tokens[0]):
                 raise UsageError('%s needs a value: %s=…' % (spelled, spelled))
             value = tokens.pop(0)
-        while field.metadata['kind'] == 'scopes' and value.endswith(',') and tokens and not tokens[0].startswith('-'):
+        while field.metadata['kind'] == 'scopes' and tokens and not tokens[0].startswith('-') \
+                and (value.endswith(',') or tokens[0].startswith(',')):
             value += tokens.pop(0)
-        result.append('--%s=%s' % (option, value))
-    return result
+        flags.append('--%s=%s' % (option, value))
+    return flags, words
 
 
 def _option(command, known, text, spelled):
     """The option that `text` means: (name, 'false' for --noNAME else None)."""
+    text = SHORT[text] if SHORT.get(text) in known else text
     if text in known:
         return text, None
-    if text.startswith('no') and text[2:] in known and known[text[2:]].type is bool:
-        return text[2:], 'false'
+    denied = re.sub('^no_?', '', text)
+    if denied != text and denied in known and known[denied].type is bool:
+        return denied, 'false'
     for candidates in ([n for n in known if known[n].metadata['slim']], list(known)):
         starting = [n for n in candidates if n.startswith(text)]
         if len(starting) == 1:
@@ -191,22 +198,19 @@ def _boolean(text):
 
 def _parser(name):
     command = options.COMMANDS[name]
-    slim, folder = options.defaults(name, 'slim'), options.defaults(name, 'folder')
-    words = ''.join([' [FOLDER]' if command.first else '', ' PICTURE …' if command.rest else ''])
+    first = command.first and options.fields(name)[command.first].metadata['kind']
+    words = ('' if not command.first else ' [FOLDER]' if first == 'path' else ' [NAME]') + (' PICTURE …' if command.rest else '')
     parser = _Parser(
-        prog='slimtune ' + name, usage='slimtune %s%s [options]' % (name, words), allow_abbrev=False, formatter_class=_Help,
-        argument_default=argparse.SUPPRESS, description='%s\n  %s' % (command.summary, command.example),
+        prog='slimtune ' + name, usage='slimtune %s%s [options]' % (name, words), formatter_class=_Help, add_help=False,
+        allow_abbrev=False, argument_default=argparse.SUPPRESS, description='%s\n  %s' % (command.summary, command.example),
         epilog='Dashes or underscores, whole names or beginnings: --%s. Where two defaults are given, the second holds\n'
                'when the first word is a folder.' % next(iter(options.fields(name))).replace('_', '-'))
     for group in command.groups:
         section = parser.add_argument_group(group.__doc__.rstrip('.'))
         for field in dataclasses.fields(group):
             text = field.metadata['help'].replace('%', '%%')
-            ours, theirs = folder[field.name], slim[field.name]
-            if theirs not in (None, '') and field.type is not bool:
-                text += ' [%s%s]' % (theirs, '; %s' % ours if ours not in (None, theirs) else '')
-            elif ours not in (None, theirs, ''):
-                text += ' [%s]' % ours
+            default = options.shown_default(name, field.name)
+            text += ' [%s]' % default if default else ''
             section.add_argument('--' + field.name, type=_boolean if field.type is bool else field.type,
                                  choices=field.metadata['choices'], help=text,
                                  metavar=None if field.metadata['choices'] else
@@ -223,6 +227,8 @@ def run():
         raise KeyboardInterrupt
     for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
         signal.signal(number, stop)
+    for stream in (sys.stdout, sys.stderr):     # a terminal without Chinese or … is no reason to fail
+        stream.reconfigure(errors='backslashreplace')
     sys.exit(main())
 
 

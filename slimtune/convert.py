@@ -222,7 +222,7 @@ def _write_shard(path, pool, part, label_of, bar):
                     writer.write(record)
                     bar.advance(1)
     except tf.errors.OpError as e:      # a full disk
-        raise UserError('%s cannot be written: %s' % (path, e.message.split('\n')[0])) from e
+        raise UserError('%s cannot be written: %s' % (os.path.basename(path), e.message.split('; ')[-1])) from e
 
 
 def _example(one, label):

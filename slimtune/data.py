@@ -111,6 +111,8 @@ def encoded_pictures(dataset, count):
 
 def check_labels(dataset, labels_offset):
     """Refuses labels that the offset makes negative: their pictures would teach nothing. Raises UserError."""
+    if labels_offset < 0:
+        raise UserError('--labels-offset %d: it is subtracted from the labels, so 0 or 1' % labels_offset)
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
         raise UserError('--labels-offset %d leaves out the classes below it, but %d pictures of %s are labelled so: use 0'

@@ -1,46 +1,205 @@
-"""Running a frozen net: images -> logits, probabilities. Decoding and resizing stay outside."""
+"""Running a frozen net, pictures in, numbers out, on TensorFlow or OpenVINO. Decoding and resizing stay outside.
+
+`load` gives an engine: `run(images)` returns an array for each output asked for. OpenVINO runs the same frozen graph
+several times faster, and in bfloat16 where the CPU computes in it. `Checked` makes its decisions those of float32.
+"""
+import contextlib
+import dataclasses
+import os
+import tempfile
+
 import numpy as np
 
-from slimtune.runtime import session_config, tf
+from slimtune.errors import UserError
 from slimtune.terminal import warn
 
+ENGINES = ('auto', 'tensorflow', 'openvino')
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+INPUT, OUTPUTS = 'input:0', ('logits:0', 'probabilities:0')
+#: How much larger than the largest error seen in the proof an error may be before a decision could be another.
+SAFETY = 2.0
+PROVED_ON = 64              # pictures
 
-class Engine:
-    """A frozen graph, ready to answer. It takes `input` and gives `logits` and `probabilities` (see model.freeze)."""
 
-    def __init__(self, graph_def):
-        self._graph = tf.Graph()
-        with self._graph.as_default():
-            self._images, self._logits, self._probabilities = tf.import_graph_def(
-                graph_def, name='', return_elements=['input:0', 'logits:0', 'probabilities:0'])
-        self._session = tf.Session(graph=self._graph, config=session_config())
+def openvino():
+    """(Core, is it one of 2024 or later), or None where OpenVINO is not installed."""
+    with contextlib.suppress(ImportError):
+        try:
+            from openvino import Core
+        except ImportError:
+            from openvino.runtime import Core
+            return Core(), False
+        return Core(), True
+    return None
+
+
+def choose(engine, precision):
+    """The engine and precision to use, as ('openvino', 'bfloat16'): what was asked for, else the fastest that is there.
+
+    UserError for something asked for that is not there.
+    """
+    found = openvino() if engine != 'tensorflow' else None
+    if engine == 'openvino' and not found:
+        raise UserError('OpenVINO is not installed here: --engine tensorflow')
+    if not found:
+        if precision == 'bfloat16':
+            raise UserError('bfloat16 needs OpenVINO: --precision float32')
+        return 'tensorflow', 'float32'
+    able = 'BF16' in found[0].get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    if precision == 'bfloat16' and not able:
+        raise UserError('this CPU does not compute in bfloat16: --precision float32')
+    return 'openvino', 'bfloat16' if able and precision != 'float32' else 'float32'
+
+
+def load(graph_def, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT):
+    """An engine for a frozen GraphDef. engine, precision: of `choose`. outputs, input: names of its tensors."""
+    if engine == 'tensorflow':
+        return TensorFlow(graph_def, outputs, input)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'frozen.pb')
+        with open(path, 'wb') as f:
+            f.write(graph_def.SerializeToString())
+        return OpenVINO(path, precision, outputs)
+
+
+class TensorFlow:
+    """A frozen graph on TensorFlow, float32."""
+
+    name = 'tensorflow float32'
+
+    def __init__(self, graph_def, outputs=OUTPUTS, input=INPUT):
+        from slimtune.runtime import session_config, tf
+        self._out_of_memory = tf.errors.ResourceExhaustedError
+        with tf.Graph().as_default() as graph:
+            self._images, *self._outputs = tf.import_graph_def(graph_def, name='', return_elements=[input] + list(outputs))
+            self._session = tf.Session(graph=graph, config=session_config())
         self._most = None       # pictures at once, once memory was found to be short
 
     def run(self, images):
-        """images: float32 [n, height, width, channels]. Returns (logits, probabilities), each [n, classes].
+        """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output.
 
         Where the memory does not hold all of them at once, they are halved, and it is said.
         """
-        size = self._most or len(images)
+        size = self._most or max(len(images), 1)
         try:
-            parts = [self._session.run([self._logits, self._probabilities], {self._images: images[n:n + size]})
-                     for n in range(0, len(images), size)]
-        except tf.errors.ResourceExhaustedError:
+            parts = [self._session.run(self._outputs, {self._images: images[n:n + size]}) for n in range(0, len(images), size)]
+        except self._out_of_memory:
             if size == 1:
-                raise
+                raise UserError('not enough memory for a single picture')
             self._most = size // 2
             warn('not enough memory for %d pictures at once: going on with %d' % (size, self._most))
             return self.run(images)
         return tuple(np.concatenate(part) for part in zip(*parts))
 
     def close(self):
-        """Frees the session."""
+        """Frees the memory."""
         self._session.close()
 
 
+class OpenVINO:
+    """A frozen graph (frozen.pb, or OpenVINO's own model.xml) on OpenVINO."""
+
+    def __init__(self, path, precision='float32', outputs=OUTPUTS):
+        self.name = 'openvino ' + precision
+        self._core, new = openvino()
+        self._model = self._core.read_model(path)
+        self._outputs, self._batch, self._request = outputs, None, None
+        bfloat16 = precision == 'bfloat16'
+        self._settings = {'INFERENCE_PRECISION_HINT': 'bf16' if bfloat16 else 'f32'} if new else {
+            'ENFORCE_BF16': 'YES' if bfloat16 else 'NO'}
+
+    def _compile(self, batch, shape):
+        """For a fixed number of pictures of a fixed size: what either version of OpenVINO compiles, and runs fastest."""
+        self._model.reshape({self._model.inputs[0].get_any_name(): (batch,) + tuple(shape)})
+        compiled = self._core.compile_model(self._model, 'CPU', self._settings)
+        places = {name: n for n, output in enumerate(compiled.outputs) for name in output.get_names()}
+        self._batch, self._request = batch, compiled.create_infer_request()
+        self._places = [places[name] for name in self._outputs]
+
+    def run(self, images):
+        """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output."""
+        if self._request is None:
+            self._compile(len(images), images.shape[1:])
+        parts = []
+        for n in range(0, len(images), self._batch):
+            part = images[n:n + self._batch]
+            padding = [(0, self._batch - len(part))] + [(0, 0)] * (images.ndim - 1)
+            self._request.infer({0: np.ascontiguousarray(np.pad(part, padding, 'constant') if padding[0][1] else part)})
+            parts.append([np.array(self._request.get_output_tensor(place).data[:len(part)]) for place in self._places])
+        return tuple(np.concatenate(part) for part in zip(*parts))
+
+    def close(self):
+        """Frees the memory."""
+        self._request = self._model = None
+
+
+# The proof, and decisions that are float32's
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """How far an engine is from float32 on TensorFlow. error: the largest of a logit. changed: decisions that differ."""
+    engine: str
+    pictures: int
+    error: float
+    changed: int
+
+    def __str__(self):
+        return '%s agrees with float32 on %d pictures: largest error of a logit %.2g, %d decisions changed' % (
+            self.engine, self.pictures, self.error, self.changed)
+
+
+def prove(engine, reference, images):
+    """Compares the logits (the first output) of two engines on real pictures: a Proof."""
+    ours, expected = engine.run(images)[0], reference.run(images)[0]
+    return Proof(engine.name, len(images), float(np.abs(ours - expected).max()), int((ours.argmax(1) != expected.argmax(1)).sum()))
+
+
+class Checked:
+    """A fast engine whose decisions are those of float32.
+
+    A picture whose logits lie so close together that the error proved, SAFETY times, could change which class is best (or
+    which are among the best k) is run again by the exact engine. make_exact: gives it, called when it is first needed.
+    """
+
+    def __init__(self, fast, make_exact, error, top_k=1):
+        self._fast, self._make_exact, self._exact = fast, make_exact, None
+        self._margin, self._top_k, self.again = 2 * error * SAFETY, top_k, 0
+        self.name = fast.name
+
+    def run(self, images):
+        """As the engines' run, of logits and probabilities."""
+        logits, probabilities = self._fast.run(images)
+        close = self._close(logits)
+        if close.any():
+            self._exact = self._exact or self._make_exact()
+            logits[close], probabilities[close] = self._exact.run(images[close])
+            self.again += int(close.sum())
+        return logits, probabilities
+
+    def _close(self, logits):
+        best = -np.sort(-logits, axis=1)
+        close = np.zeros(len(logits), bool)
+        for k in {1, self._top_k}:
+            if k < best.shape[1]:
+                close |= best[:, k - 1] - best[:, k] <= self._margin
+        return close
+
+    def close(self):
+        """Frees the memory."""
+        self._fast.close()
+        if self._exact:
+            self._exact.close()
+
+
 def read_graph(path):
-    """A GraphDef file."""
+    """A GraphDef file. Raises UserError for one that is damaged."""
+    from google.protobuf.message import DecodeError
+
+    from slimtune.runtime import tf
     graph_def = tf.GraphDef()
     with open(path, 'rb') as f:
-        graph_def.ParseFromString(f.read())
+        try:
+            graph_def.ParseFromString(f.read())
+        except DecodeError:
+            raise UserError('%s is damaged: export again' % path)
     return graph_def

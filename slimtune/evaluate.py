@@ -1,14 +1,14 @@
 """`slimtune eval`: tests a net on every picture of a split, once."""
 import csv
+import dataclasses
 import io
 import json
 import os
 
 import numpy as np
 
-from slimtune import data, files, model, options
+from slimtune import data, engine, files, model, options
 from slimtune.datasets import dataset_factory, labels
-from slimtune.engine import Engine
 from slimtune.errors import UserError
 from slimtune.runtime import session_config, tf
 from slimtune.terminal import next_step, progress, result, say, table
@@ -18,17 +18,18 @@ MATRIX_CLASSES = 20     # more do not fit a screen
 
 def run(request):
     """The command."""
-    tested, data_options = request[options.Tested], data_set(request[options.Data], request)
-    averages = 'there' if request.folder_form else bool(tested.moving_average_decay)
-    evaluate(tested, data_options, request[options.Net], request.run, averages)
-    next_step('slimtune export %s' % folder_of(tested.checkpoint_path))
+    tested, net_options = request[options.Tested], request[options.Net]
+    evaluate(tested, data_set(request), net_options, request.run, request.averages)
+    next_step('slimtune export %s' % tested.checkpoint_path + (
+        '' if request.run else ' --model-name %s --label-path LABELS' % net_options.model_name))
 
 
-def data_set(data_options, request):
+def data_set(request):
     """The data set's options, with the user's own module loaded and its name filled in."""
+    data_options = request[options.Data]
     if data_options.dataset_module:
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
-        data_options = data_options.__class__(**dict(vars(data_options), dataset_name=name))
+        data_options = dataclasses.replace(data_options, dataset_name=name)
     return data_options
 
 
@@ -66,19 +67,19 @@ def evaluate(tested, data_options, net_options, run=None, averages=False):
                    averages=tested_model.averages)
 
     # What came of it
-    result(report(metrics))
     os.makedirs(eval_dir, exist_ok=True)
     files.write_text(os.path.join(eval_dir, 'metrics.json'), json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
     files.write_text(os.path.join(eval_dir, 'predictions.csv'),
                      predictions(pictures, truth, logits, tested_model.class_names))
     write_events(eval_dir, metrics)
+    result(report(metrics))
     say('%s: metrics.json, predictions.csv (every picture), event file' % eval_dir)
     return metrics
 
 
 def answers(tested_model, dataset, tested):
     """The net's logits [n, classes], the labels [n] and the file names [n] of every picture of a split."""
-    engine = Engine(model.freeze(tested_model))
+    answering = engine.load(model.freeze(tested_model))
     parts, done = [], 0
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         batch = data.evaluation_batches(dataset, tested_model.inputs, tested.batch_size)
@@ -88,10 +89,10 @@ def answers(tested_model, dataset, tested):
                     images, truth, names = session.run(batch)
                 except tf.errors.OutOfRangeError:
                     break
-                parts.append((engine.run(images)[0], truth, names))
+                parts.append((answering.run(images)[0], truth, names))
                 done += len(truth)
                 bar.advance(len(truth))
-    engine.close()
+    answering.close()
     return tuple(np.concatenate(part) for part in zip(*parts))
 
 
@@ -109,6 +110,8 @@ def measure(logits, truth, names, top_k):
     among = (np.argsort(-logits, 1, kind='stable')[:, :k] == truth[:, None]).any(1)
     per_class = {}
     for index, name in enumerate(names):
+        if names.count(name) > 1:       # ImageNet has two kinds of crane
+            name = '%s (label %d)' % (name, index)
         right, there, said = (int(n) for n in (matrix[index, index], matrix[index].sum(), matrix[:, index].sum()))
         per_class[name] = {'n': there, 'precision': right / said if said else None, 'recall': right / there if there else None}
     return {'accuracy': float((best == truth).mean()), 'n': len(truth),
@@ -118,12 +121,12 @@ def measure(logits, truth, names, top_k):
 
 def report(metrics):
     """The metrics as text for the screen."""
-    names, matrix = metrics['classes'], np.array(metrics['confusion_matrix'])
+    per_class, matrix = metrics['per_class'], np.array(metrics['confusion_matrix'])
+    names = list(per_class)
     share = lambda value: '-' if value is None else '%.1f%%' % (100 * value)
-    shown = [name for name in names if metrics['per_class'][name]['n'] or len(names) <= MATRIX_CLASSES]
     lines = [table(['class', 'pictures', 'precision', 'recall'],
-                   [[name, row['n'], share(row['precision']), share(row['recall'])]
-                    for name, row in ((name, metrics['per_class'][name]) for name in shown)])]
+                   [[name, row['n'], share(row['precision']), share(row['recall'])] for name, row in per_class.items()
+                    if row['n'] or len(names) <= MATRIX_CLASSES])]
     if len(names) <= MATRIX_CLASSES:
         lines.append(table(['is \\ called'] + names, [[name] + row for name, row in zip(names, matrix.tolist())]))
     wrong = matrix - np.diag(np.diag(matrix))

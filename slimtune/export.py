@@ -3,14 +3,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 
 import numpy as np
 
-from slimtune import __version__, checkpoint, data, files, model, options
+from slimtune import __version__, checkpoint, data, engine, files, model, options
 from slimtune.datasets import dataset_factory, labels
-from slimtune.engine import Engine, read_graph
-from slimtune.errors import UserError
+from slimtune.errors import UsageError, UserError
+from slimtune.evaluate import data_set, folder_of
 from slimtune.nets import nets_factory
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import VERSION, portable, session_config, tf
@@ -19,21 +18,23 @@ from slimtune.terminal import next_step, result, say, warn
 REPLAYED = 32               # pictures
 AGREES = 1e-3               # the largest difference of a probability that passes
 MODEL_FORMAT = 1
+BARE_ONLY = ('batch_size', 'is_training', 'final_endpoint', 'write_text_graphdef', 'is_video_model', 'num_frames')
+BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'label.txt', 'labels.txt', 'model.json')
 
 
 def run(request):
     """The command."""
-    exported, net_options, data_options = request[options.Exported], request[options.Net], request[options.Data]
-    if data_options.dataset_module:
-        dataset_factory.load_module(data_options.dataset_module, data_options.dataset_name)
+    exported, net_options, data_options = request[options.Exported], request[options.Net], data_set(request)
     if exported.output_file:
         export_bare(exported, data_options, net_options)
         return
     if not exported.checkpoint_path:
         raise UserError('export what? Make the first word a train folder, or add --checkpoint-path; --output-file for a graph '
                         'without weights')
-    averages = 'there' if request.folder_form else bool(exported.moving_average_decay)
-    folder = export(exported, data_options, net_options, request.run, averages)
+    bare = [name for name in BARE_ONLY if request.typed.get(name)]
+    if bare:
+        raise UsageError('%s acts with --output-file only' % options.flag(bare[0]))
+    folder = export(exported, data_options, net_options, request.run, request.averages)
     next_step('slimtune predict %s PICTURE …' % folder)
 
 
@@ -47,30 +48,33 @@ def export(exported, data_options, net_options, run=None, averages=False):
     offset = data_options.labels_offset
     exported_model = model.load(exported.checkpoint_path, run or {}, net_options,
                                 exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
-    folder = exported.output_dir or os.path.join(
-        exported.checkpoint_path if os.path.isdir(exported.checkpoint_path) else os.path.dirname(exported.checkpoint_path),
-        'export')
-    if os.path.isdir(folder) and os.listdir(folder) and not os.path.isfile(os.path.join(folder, 'model.json')):
-        raise UserError('%s holds other files: choose another --output-dir' % folder)
+    folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
+    there = os.listdir(folder) if os.path.isdir(folder) else []
+    others = sorted(set(there).difference(BUNDLE if 'model.json' in there else ()))
+    if others:
+        raise UserError('%s holds other files (%s): choose another --output-dir' % (folder, ', '.join(others[:5])))
 
-    # Everything is written beside its place and proved there
-    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
-    beside = tempfile.mkdtemp(prefix='.export-', dir=os.path.dirname(os.path.abspath(folder)))
+    # Everything is written beside its place and proved there. What a killed export left there goes.
+    parent, name = os.path.split(os.path.abspath(folder))
+    beside = os.path.join(parent, '.%s.part' % name)
+    shutil.rmtree(beside, ignore_errors=True)
+    os.makedirs(beside)
     try:
         frozen = model.freeze(exported_model)
         files.write_bytes(os.path.join(beside, 'frozen.pb'), frozen.SerializeToString())
         write_encoded(beside, frozen, exported_model)
         model.write_labels(beside, exported_model.class_names)
-        files.write_text(os.path.join(beside, 'model.json'), json.dumps(facts(exported_model), indent=1, ensure_ascii=False) + '\n')
+        files.write_text(os.path.join(beside, 'model.json'),
+                         json.dumps(facts(exported_model), indent=1, ensure_ascii=False) + '\n')
         difference, replayed = replay(beside, exported_model, some_pictures(data_options))
         if not difference <= AGREES:
-            raise UserError('the exported files answer differently from the checkpoint, by %.2g: nothing was written' % difference)
-        os.chmod(beside, 0o755)
+            raise UserError('the exported files answer differently from the checkpoint, by %.2g: nothing was written'
+                            % difference)
         replace_folder(beside, folder)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    result('%s: frozen.pb, frozen_encoded.pb, saved_model/, label.txt, labels.txt, model.json' % folder)
+    result('%s: %s' % (folder, ', '.join(BUNDLE)))
     result('Replayed on %s: largest difference of a probability %.2g' % (replayed, difference))
     return folder
 
@@ -140,10 +144,10 @@ def replay(folder, exported_model, pictures):
         warn('no pictures of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
         images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
     expected = live(exported_model, images)
-    answers = [Engine(read_graph(os.path.join(folder, 'frozen.pb'))).run(images)[1]]
+    answers = [engine.load(engine.read_graph(os.path.join(folder, 'frozen.pb'))).run(images)[1]]
     if encoded:
         with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
-            output, = tf.import_graph_def(read_graph(os.path.join(folder, 'frozen_encoded.pb')), name='',
+            output, = tf.import_graph_def(engine.read_graph(os.path.join(folder, 'frozen_encoded.pb')), name='',
                                           return_elements=['probabilities:0'])
             answers.append(session.run(output, {'encoded:0': encoded}))
         with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
@@ -176,6 +180,7 @@ def live(exported_model, images):
 def replace_folder(new, folder):
     """Puts a folder in the place of another; the old one goes once the new one stands."""
     old = new + '.old'
+    shutil.rmtree(old, ignore_errors=True)
     if os.path.isdir(folder):
         os.rename(folder, old)
     os.rename(new, folder)
@@ -199,7 +204,8 @@ def export_bare(exported, data_options, net_options):
         graph_def = graph.as_graph_def()
         if exported.final_endpoint:
             if exported.final_endpoint not in end_points:
-                raise UserError('%s has no end point %s: there are %s' % (net.name, exported.final_endpoint, ', '.join(end_points)))
+                raise UserError('%s has no end point %s: there are %s' % (
+                    net.name, exported.final_endpoint, ', '.join(end_points)))
             graph_def = tf.graph_util.extract_sub_graph(graph_def, [end_points[exported.final_endpoint].op.name])
     graph_def = portable(graph_def)
     folder = os.path.dirname(exported.output_file)

@@ -21,6 +21,12 @@ _STAGE = '.slimtune-new'
 _JOURNAL = '.slimtune-journal.json'
 
 
+def cache_folder(cache_dir=None):
+    """The folder of what can be made or fetched again: the one given, else SLIMTUNE_CACHE, else the user's own."""
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    return cache_dir or os.environ.get('SLIMTUNE_CACHE') or os.path.join(home, 'slimtune')
+
+
 def write_bytes(path, data):
     """Writes a file whole or not at all."""
     folder, name = os.path.split(path)

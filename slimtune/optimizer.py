@@ -1,4 +1,8 @@
 """The learning rate, the optimizer and the loss, as slim's train script has them."""
+import warnings
+
+import numpy as np
+
 from slimtune.runtime import slim, tf
 
 #: The folder form's epsilons. slim's single flag, 1.0, suits its rmsprop alone and ruins adam.
@@ -51,3 +55,33 @@ def losses(logits, end_points, labels, num_classes, label_smoothing):
                                                         label_smoothing=label_smoothing, scope='aux_loss'))
     result.append(slim.losses.softmax_cross_entropy(logits, one_hot, weights=1.0, label_smoothing=label_smoothing))
     return result
+
+
+#: What the head's weight decay is chosen from, as the C of a logistic regression, and how.
+STRENGTHS = [10 ** (exponent / 2) for exponent in range(-8, 3)]
+FOLDS, MOST_PICTURES = 5, 2000
+
+
+def choose_weight_decay(features, labels, seed):
+    """The weight decay with which a linear head on these features does best on pictures it has not seen: (decay, accuracy).
+
+    features: [n, depth] of the training pictures. labels: int [n]. By cross-validation on the training pictures alone. None
+    where a class has too few pictures for it. One decay is a logistic regression's 1 / (n C).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    chosen = np.random.RandomState(seed & 0xffffffff).permutation(len(labels))[:MOST_PICTURES]
+    features, labels = np.asarray(features[np.sort(chosen)]), labels[np.sort(chosen)]
+    counts = np.bincount(labels)
+    if counts[counts > 0].min() < FOLDS or (counts > 0).sum() < 2:
+        return None
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed & 0xffffffff)
+    best = (-1.0, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')         # a fit cut short is early stopping, and good enough to compare
+        for strength in STRENGTHS:
+            accuracy = cross_val_score(LogisticRegression(C=strength, max_iter=200), features, labels, cv=folds).mean()
+            best = max(best, (accuracy, strength))
+            if accuracy < best[0] - 0.02:       # beyond the best it only gets slower and worse
+                break
+    return 1 / (best[1] * len(labels)), best[0]

@@ -15,16 +15,17 @@ OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop
 DECAYS = ('fixed', 'exponential', 'polynomial')
 
 
-def option(default, help, folder=dataclasses.MISSING, choices=None, slim=True, kind=None, only=None):
+def option(default, help, folder=dataclasses.MISSING, choices=None, slim=True, kind=None, only=None, least=None):
     """A field that is a flag.
 
     default: what slim's scripts have. folder: ours, where the folder form differs. choices: the values allowed.
     slim: slim's scripts have this flag, so its abbreviations win. kind: 'path' (~ and variables are expanded),
-    'scopes' (spaces around commas are forgiven) or 'words' (positional, any number). only: later = the only values that act so far.
+    'scopes' (spaces around commas are forgiven) or 'words' (positional, any number). only: the only values that act so far.
+    least: the smallest number that makes sense.
     """
     return dataclasses.field(default=default, metadata=dict(
         help=help, folder=default if folder is dataclasses.MISSING else folder, choices=choices, slim=slim, kind=kind,
-        only=only))
+        only=only, least=least))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Data:
     dataset_name: str = option('imagenet', 'Name of the data set. Folder form: whatever the folder holds.', folder=None)
     dataset_split_name: str = option('train', 'Which part of it.')
     dataset_module: str = option(None, 'Your own data set module: path of a .py file.', slim=False, kind='path')
-    labels_offset: int = option(0, 'Subtracted from every label (1 for VGG and ResNet v1 on ImageNet: no background class).')
+    labels_offset: int = option(0, 'Subtracted from every label (1 for VGG and ResNet v1 on ImageNet: no background class).',
+                                least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +84,16 @@ class Run:
     train_dir: str = option('/tmp/tfmodel/', 'Folder for checkpoints and event files. Folder form: FOLDER_NET, beside it.',
                             folder=None, kind='path')
     max_number_of_steps: int = option(None, 'Steps in total, earlier runs included. Default: endless; folder form: 30 times '
-                                      'through the pictures, at least 400 steps.')
-    batch_size: int = option(32, 'Pictures a step.')
-    train_image_size: int = option(None, 'Side of the pictures in pixels. Default: the net\'s.')
+                                      'through the pictures, at least 400 steps.', least=1)
+    batch_size: int = option(32, 'Pictures a step.', least=1)
+    train_image_size: int = option(None, 'Side of the pictures in pixels. Default: the net\'s.', least=1)
     seed: int = option(None, 'Makes a run repeatable.', slim=False, folder=0)
     log_every_n_steps: int = option(10, 'Steps between two lines.')
-    save_interval_secs: int = option(600, 'Seconds between two checkpoints.', folder=300)
-    save_summaries_secs: int = option(600, 'Seconds between two entries for TensorBoard.', folder=10)
+    save_interval_secs: int = option(600, 'Seconds between two checkpoints.', folder=300, least=0)
+    save_summaries_secs: int = option(600, 'Seconds between two entries for TensorBoard.', folder=10, least=0)
     histograms: bool = option(False, 'Write histograms of all variables for TensorBoard, which costs time.', slim=False)
-    num_readers: int = option(4, 'Files read at the same time.')
-    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.')
+    num_readers: int = option(4, 'Files read at the same time.', least=1)
+    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.', least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +128,24 @@ class Optimizer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Engine:
+    """What computes the parts that are not trained: the answers stay the same."""
+    engine: str = option('auto', 'auto: OpenVINO where it is installed, which is several times faster.',
+                         choices=('auto', 'tensorflow', 'openvino'), slim=False)
+    precision: str = option('auto', 'auto: bfloat16 where the CPU has it; close decisions are made again in float32.',
+                            choices=('auto', 'float32', 'bfloat16'), slim=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """The features of the frozen part, computed once instead of at every step."""
+    feature_cache: str = option('on', 'off: run the whole net at every step, on augmented pictures, as slim does.',
+                                choices=('on', 'off'), slim=False)
+    cache_limit: float = option(None, 'Most that the features may take, in GiB. Default: a quarter of the memory.', slim=False)
+    cache_dir: str = option(None, 'Where they are kept. Default: SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False, kind='path')
+
+
+@dataclasses.dataclass(frozen=True)
 class Machines:
     """Many machines, many GPUs, quantization: slim's flags; only these values act so far."""
     clone_on_cpu: bool = option(False, 'Use the CPU even where there is a GPU.')
@@ -146,13 +166,13 @@ class Tested:
                                   kind='path')
     eval_dir: str = option('/tmp/tfmodel/', 'Where metrics.json and the event file go. Folder form: FOLDER/eval.', folder=None,
                            kind='path')
-    batch_size: int = option(100, 'Pictures at once; halved by itself where memory is short.', folder=32)
-    max_num_batches: int = option(None, 'Stop after so many batches. Default: every picture, once.')
-    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.')
+    batch_size: int = option(100, 'Pictures at once; halved by itself where memory is short.', folder=32, least=1)
+    max_num_batches: int = option(None, 'Stop after so many batches. Default: every picture, once.', least=1)
+    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', least=1)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.')
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
-    top_k: int = option(5, 'Also count a picture as right where its class is among the best k.', slim=False)
-    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.')
+    top_k: int = option(5, 'Also count a picture as right where its class is among the best k.', slim=False, least=1)
+    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.', least=1)
     master: str = option('', 'Address of the master.', only=('', 'local'))
     quantize: bool = option(False, 'Test a quantized net.', only=(False,))
 
@@ -163,9 +183,9 @@ class Exported:
     checkpoint_path: str = option(None, 'Train folder or checkpoint; the latest one in a folder.', slim=False, kind='path')
     output_dir: str = option(None, 'Where the bundle goes. Default: FOLDER/export.', slim=False, kind='path')
     output_file: str = option('', 'Write slim\'s bare graph, without weights, to this file instead.', kind='path')
-    image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.')
-    eval_image_size: int = option(None, 'The same as --image-size.', slim=False)
-    batch_size: int = option(None, 'Fix the number of pictures at once. Default: any number.')
+    image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', least=1)
+    eval_image_size: int = option(None, 'The same as --image-size.', slim=False, least=1)
+    batch_size: int = option(None, 'Fix the number of pictures at once (with --output-file).', least=1)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.',
                                          slim=False)
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
@@ -173,7 +193,7 @@ class Exported:
     final_endpoint: str = option(None, 'Stop at this end point (with --output-file).')
     write_text_graphdef: bool = option(False, 'Write the graph as text (with --output-file).')
     is_video_model: bool = option(False, 'The net takes films (with --output-file).')
-    num_frames: int = option(None, 'Pictures a film (with --is-video-model).')
+    num_frames: int = option(None, 'Pictures a film (with --is-video-model).', least=1)
     quantize: bool = option(False, 'Export a quantized net.', only=(False,))
 
 
@@ -182,15 +202,31 @@ class Predicted:
     """Which net answers, and how."""
     checkpoint_path: str = option(None, 'Checkpoint, train folder or exported folder; else the first word.', slim=False,
                                   kind='path')
-    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', slim=False)
+    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', slim=False,
+                                  least=1)
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
-    labels_offset: int = option(0, 'The checkpoint has classes from this number of the label file on.', slim=False)
+    labels_offset: int = option(0, 'The checkpoint has classes from this number of the label file on.', slim=False, least=0)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.',
                                          slim=False)
-    top_k: int = option(5, 'Names a picture.', slim=False)
-    batch_size: int = option(32, 'Pictures at once.', slim=False)
+    top_k: int = option(5, 'Names a picture.', slim=False, least=1)
+    batch_size: int = option(32, 'Pictures at once.', slim=False, least=1)
     csv: bool = option(False, 'Answer as CSV.', slim=False)
     json: bool = option(False, 'Answer as JSON, one object a line.', slim=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """What is fetched, and where to."""
+    dataset_name: str = option(None, 'A data set (mnist, cifar10, flowers, imagenet, visualwakewords) or a net (its published '
+                               'weights). Also the first word; without one, what there is.')
+    dataset_dir: str = option(None, 'Where a data set\'s records go. Default: a folder of its name, here.', kind='path')
+    output_dir: str = option(None, 'Put the weights here too, as NET.ckpt. Default: in the cache only.', slim=False, kind='path')
+    from_where: str = option(None, 'Instead of the published address: a mirror\'s address, a folder, or the file itself. Also '
+                             'SLIMTUNE_MIRROR.', slim=False, kind='path')
+    cache_dir: str = option(None, 'Where archives and weights are kept for all projects. Default: SLIMTUNE_CACHE, else '
+                            '~/.cache/slimtune.', slim=False, kind='path')
+    checksums: str = option(None, 'File of SHA-256 sums, as sha256sum writes them, that stand in for the published ones. Also '
+                            'SLIMTUNE_CHECKSUMS.', slim=False, kind='path')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,16 +258,20 @@ class Command:
 COMMANDS = {
     'convert': Command('Turn a folder of pictures into records.', (Convert, Terminal), first='tensorflow_data_dir',
                        example='slimtune convert -t pic'),
-    'train': Command('Fine-tune a net on them.', (Data, Net, Start, Run, Schedule, Optimizer, Machines, Terminal), first='dataset_dir',
+    'train': Command('Fine-tune a net on them.', (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
+                     first='dataset_dir',
                      example='slimtune train pic --model mobilenet_v1_025 --checkpoint-path mobilenet_v1_0.25_128.ckpt'),
-    'eval': Command('Test it on pictures it has not seen.', (Tested, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
-                    defaults={'dataset_split_name': ('test', 'validation')}, example='slimtune eval pic_mobilenet_v1_025'),
+    'eval': Command('Test it on pictures it has not seen.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
+                    reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
+                    example='slimtune eval pic_mobilenet_v1_025'),
     'export': Command('Write the files to ship.', (Exported, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Name what is in pictures.', (Predicted, Net, Terminal), first='checkpoint_path', reads_run=True, rest='pictures',
-                       example='slimtune predict pic_mobilenet_v1_025 picture.jpg'),
+    'predict': Command('Name what is in pictures.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='pictures',
+                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 picture.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
+    'download': Command('Fetch published weights and data sets.', (Download, Terminal), first='dataset_name',
+                        example='slimtune download inception_v3'),
 }
 
 
@@ -252,6 +292,14 @@ def defaults(command, form):
             for name, field in fields(command).items()}
 
 
+def shown_default(command, name):
+    """An option's default as text: slim's, and behind it ours where the folder form differs; '' where there is none."""
+    slim, folder = (defaults(command, form)[name] for form in ('slim', 'folder'))
+    if isinstance(slim, bool):
+        return ''
+    return '; '.join(str(value) for value in dict.fromkeys((slim, folder)) if value not in (None, ''))
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """A command line, understood. groups: {dataclass: instance}. folder_form: the first word was a folder (slimtune's
@@ -264,6 +312,12 @@ class Request:
 
     def __getitem__(self, group):
         return self.groups[group]
+
+    @property
+    def averages(self):
+        """What model.load is told of moving averages: what was typed, else 'there' (where there are any) or no."""
+        decay = self.typed.get('moving_average_decay')
+        return (self.folder_form and 'there') if decay is None else bool(decay)
 
 
 def understand(command, typed, words):
@@ -284,9 +338,12 @@ def understand(command, typed, words):
     values.update(typed)
     for name, field in fields(command).items():
         values[name] = _clean(values[name], field.metadata['kind'])
-        only = field.metadata['only']
+        only, least = field.metadata['only'], field.metadata['least']
         if only is not None and values[name] not in only:
-            raise UsageError("%s=%s comes in a later version: leave it at %s" % (flag(name), values[name], only[0] or repr(only[0])))
+            raise UsageError('%s=%s comes in a later version: leave it at %s'
+                             % (flag(name), values[name], only[0] or repr(only[0])))
+        if least is not None and values[name] is not None and values[name] < least:
+            raise UsageError('%s=%s: it must be at least %d' % (flag(name), values[name], least))
     groups = {group: group(**{field.name: values[field.name] for field in dataclasses.fields(group)}) for group in row.groups}
     return Request(groups, folder_form, run, words, typed)
 

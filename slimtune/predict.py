@@ -6,13 +6,12 @@ import sys
 
 import numpy as np
 
-from slimtune import model, options, pictures
+from slimtune import engine, model, options, pictures
 from slimtune.data import Input
 from slimtune.datasets import labels
-from slimtune.engine import Engine, read_graph
-from slimtune.errors import UserError
+from slimtune.errors import UsageError, UserError
 from slimtune.preprocessing import evaluation, preprocessing_factory
-from slimtune.terminal import progress, result, warn, watched
+from slimtune.terminal import progress, result, warn
 
 
 def run(request):
@@ -22,9 +21,10 @@ def run(request):
         raise UserError('which net? slimtune predict TRAIN_FOLDER PICTURE …')
     if not request.words:
         raise UserError('which pictures? slimtune predict %s PICTURE …' % predicted.checkpoint_path)
+    if predicted.csv and predicted.json:
+        raise UsageError('--csv and --json: give one of them')
     paths = picture_paths(request.words)
-    averages = 'there' if request.folder_form else bool(predicted.moving_average_decay)
-    graph_def, inputs, names = answering(predicted, net_options, request.run, averages)
+    graph_def, inputs, names = answering(predicted, net_options, request.run, request.averages)
     FORMATS['csv' if predicted.csv else 'json' if predicted.json else 'text'](
         predict(graph_def, inputs, paths, predicted.batch_size), names, min(predicted.top_k, len(names)))
 
@@ -41,9 +41,13 @@ def answering(predicted, net_options, run, averages):
         with open(description, encoding='utf-8') as f:
             facts = json.load(f)
         inputs = Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'])
-        return read_graph(os.path.join(path, 'frozen.pb')), inputs, names or facts['classes']
+        classes = facts['classes']
+        graph_def = engine.read_graph(os.path.join(path, 'frozen.pb'))
     except (ValueError, KeyError, TypeError) as e:
         raise UserError('%s is damaged (%s): export again' % (description, e))
+    if names and len(names) != len(classes):
+        raise UserError('%s has %d classes, but %s names %d' % (path, len(classes), predicted.label_path, len(names)))
+    return graph_def, inputs, names or classes
 
 
 def picture_paths(words):
@@ -67,17 +71,17 @@ def predict(graph_def, inputs, paths, batch_size):
 
     inputs: how pictures reach the net. A picture that cannot be read is an answer, not the end.
     """
-    engine, style = Engine(graph_def), preprocessing_factory.style_of(inputs.preprocessing)
+    answering_engine, style = engine.load(graph_def), preprocessing_factory.style_of(inputs.preprocessing)
     with progress('predicting', len(paths)) as bar:
         for begin in range(0, len(paths), batch_size):
             batch = paths[begin:begin + batch_size]
             read = [prepared(path, inputs, style) for path in batch]
             images = [image for image, _ in read if image is not None]
-            answers = iter(engine.run(np.stack(images))[1] if images else ())
+            answers = iter(answering_engine.run(np.stack(images))[1] if images else ())
             for path, (image, why) in zip(batch, read):
                 yield path, None if image is None else next(answers), why
             bar.advance(len(batch))
-    engine.close()
+    answering_engine.close()
 
 
 def prepared(path, inputs, style):
@@ -113,8 +117,8 @@ def write_csv(answers, names, k):
     rows = csv.writer(sys.stdout, lineterminator='\n')
     rows.writerow(['file'] + ['%s_%d' % (what, n + 1) for n in range(k) for what in ('class', 'probability')] + ['error'])
     for path, probabilities, why in answers:
-        cells = [''] * 2 * k if why else [cell for name, value in best(probabilities, names, k) for cell in (name, '%.6f' % value)]
-        rows.writerow([path] + cells + [why or ''])
+        answer = [('', '')] * k if why else [(name, '%.6f' % value) for name, value in best(probabilities, names, k)]
+        rows.writerow([path] + [cell for pair in answer for cell in pair] + [why or ''])
 
 
 def write_json(answers, names, k):

@@ -22,8 +22,11 @@ def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False
     handler.python_handler.stream = sys.stderr if to_stderr else sys.stdout
     if not prefix:
         handler.setFormatter(python_logging.Formatter('%(message)s'))
+    python_logging.raiseExceptions = False      # `slimtune train … | head`: training goes on when nobody reads
     flags.FLAGS.mark_as_parsed()        # absl warns about logging before its flags were read; ours are options.Terminal's
-    logging.use_absl_handler()
+    # On absl's own logger, not the root: OpenVINO, once imported, takes every handler off the root.
+    logger = python_logging.getLogger('absl')
+    logger.handlers, logger.propagate = [handler], False
     logging.set_verbosity(logging.ERROR if quiet else logging.DEBUG if verbose else verbosity)
 
 

@@ -1,6 +1,7 @@
 """`slimtune train`: fine-tunes a net, as slim's train_image_classifier.py does."""
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 import time
 
-from slimtune import checkpoint, convert, data, model, options
+from slimtune import checkpoint, convert, data, features, model, options
 from slimtune import optimizer as optimizers
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
@@ -19,6 +20,7 @@ from slimtune.terminal import next_step, progress, say, warn, watched
 
 CHECKPOINTS_KEPT = 5
 EPOCHS, LEAST_STEPS = 30, 400       # of the folder form
+MEASURE_SECONDS = 10.0              # between two looks at the held-out pictures, where features are cached
 
 
 def run(request):
@@ -36,10 +38,11 @@ def run(request):
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
     train(data_options, request[options.Net], request[options.Start], run_options, request[options.Schedule],
-          request[options.Optimizer], request[options.Machines], request.folder_form)
+          request[options.Optimizer], request[options.Cache], request[options.Engine], request[options.Machines],
+          request.folder_form)
 
 
-def train(data_options, net_options, start, run_options, schedule, optimizer, machines, folder_form=False):
+def train(data_options, net_options, start, run_options, schedule, optimizer, cache, engines, machines, folder_form=False):
     """Trains until the steps are done or it is told to stop, and returns the last checkpoint's prefix.
 
     The arguments are the dataclasses of options. folder_form: the head alone is trained where nothing else is said and
@@ -65,14 +68,17 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
     if before.get('classes', class_names) != class_names:
         raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
                         % (run_options.train_dir, ', '.join(before['classes'][:12])))
-    seed = run_options.seed
-    if seed is None:
-        seed = before.get('seed', random.randrange(1 << 31))
+    seed = before.get('seed', run_options.seed)
+    seed = random.randrange(1 << 31) if seed is None else seed
     step = resumed.step if resumed else 0
     if total is not None and step >= total:
         say('%s is trained: step %d of %d. More: --max-number-of-steps %d. Anew: --restart' % (
             run_options.train_dir, step, total, 2 * total))
         return resumed.prefix
+
+    if folder_form and not start.trainable_scopes:
+        begun_with = before.get('options', {}).get('trainable_scopes')
+        start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
 
     # Net and loss
     with tf.Graph().as_default():
@@ -80,17 +86,20 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
         global_step = tf.train.create_global_step()
         with tf.device('/cpu:0'):
             images, picture_labels = data.training_batches(dataset, inputs, run_options.batch_size, seed, step)
-        scopes = model.trainable_scopes(net, start.trainable_scopes or ('head' if folder_form and (warm or resumed) else 'all'))
+            images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], features.IMAGES)
+        scopes = model.trainable_scopes(net, start.trainable_scopes)
         frozen = model.frozen_by(scopes) if start.batch_norm == 'frozen' else None
         network_fn = nets_factory.get_network_fn(net.name, len(class_names), optimizer.weight_decay, True, frozen, seed)
         logits, end_points = network_fn(images)
         cross_entropies = optimizers.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
-        total_loss = tf.add_n(cross_entropies + tf.losses.get_regularization_losses(), name='total_loss')
+        trained = model.variables_to_train(scopes)
+        # Frozen weights do not decay: their share of slim's loss is a constant that says nothing.
+        decays = [loss for loss in tf.losses.get_regularization_losses() if not frozen or features.hangs_on(loss, trained)]
+        total_loss = tf.add_n(cross_entropies + decays)
         accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), picture_labels), tf.float32))
 
         # Optimizer
         rate = optimizers.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step)
-        trained = model.variables_to_train(scopes)
         train_op = training_step(optimizers.optimizer(optimizer, rate), total_loss, trained, global_step,
                                  optimizer.moving_average_decay)
         for tag, value in (('learning_rate', rate), ('total_loss', total_loss), ('accuracy', accuracy),
@@ -104,6 +113,12 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
             net.name, device(machines.clone_on_cpu), dataset.num_samples, len(class_names), len(trained),
             len(tf.trainable_variables()), ' (%s)' % ', '.join(scopes) if scopes else ''))
         names = restored(net, resumed, warm, class_names, start)
+
+        # What feeds the steps: the pipeline, or the features of what is frozen, computed once
+        fed = features.prepare(
+            images, picture_labels, total_loss, evaluating(net, class_names), trained,
+            initializer(resumed or warm, names), dataset, held_out(dataset), inputs, run_options.batch_size, seed, cache,
+            engines) if frozen and cache.feature_cache == 'on' else None
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
         scaffold = tf.train.Scaffold(
             saver=saver, init_fn=lambda _, session: names and checkpoint.restore(session, resumed or warm, names))
@@ -111,21 +126,24 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ma
         # The loop
         os.makedirs(run_options.train_dir, exist_ok=True)
         keep_older(saver, run_options.train_dir)
-        data_options = dataclasses.replace(data_options, dataset_dir=os.path.abspath(data_options.dataset_dir))
+        data_options = dataclasses.replace(data_options, **{
+            name: os.path.abspath(getattr(data_options, name)) for name in ('dataset_dir', 'dataset_module')
+            if getattr(data_options, name)})
         options.save_run(
-            run_options.train_dir, [data_options, net_options, start, run_options, schedule, optimizer],
+            run_options.train_dir, [data_options, net_options, start, run_options, schedule, optimizer, cache, engines],
             classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
         model.write_labels(run_options.train_dir, class_names)
+        diverged = functools.partial(not_finite, schedule.learning_rate, run_options.train_dir)
         hooks = [
             tf.train.CheckpointSaverHook(run_options.train_dir, save_secs=run_options.save_interval_secs, saver=saver,
-                                         listeners=[Finite(trained)]),
+                                         listeners=[Finite(slim.get_model_variables(), diverged)]),
             tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=run_options.train_dir,
                                       summary_op=tf.summary.merge_all()),
             tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=run_options.train_dir)]
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu))
         with data.explained(run_options.batch_size), stopping() as stop, \
                 tf.train.MonitoredSession(creator, hooks) as session:
-            step, loss = loop(session, train_op, total_loss, global_step, step, total, stop, run_options)
+            step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)
     prefix = checkpoint.find(run_options.train_dir)
     say('Saved step %d: %s' % (step, prefix))
     if stop.wanted:
@@ -163,8 +181,15 @@ def restored(net, resumed, warm, class_names, start):
         return resumed_variables(net, resumed)
     if not warm:
         return {}
+    variables = {v.op.name: v for v in slim.get_model_variables()}
+    for scope in options.scopes(start.checkpoint_exclude_scopes):
+        matches = [name for name in variables if checkpoint.within(name, [scope])]
+        if not matches:
+            raise UserError('no variable in --checkpoint-exclude-scopes %s%s' % (
+                scope, model.did_you_mean(scope, slim.get_model_variables())))
+        say('Not read from %s: %s, %d variables' % (warm.prefix, scope, len(matches)))
     excluded = options.scopes(start.checkpoint_exclude_scopes)
-    variables = {v.op.name: v for v in slim.get_model_variables() if not checkpoint.within(v.op.name, excluded)}
+    variables = {name: v for name, v in variables.items() if not checkpoint.within(name, excluded)}
     head = {name for name in variables if checkpoint.within(name, net.head)}
     fitting, missing, differing = checkpoint.compare(warm, {name: v.shape.as_list() for name, v in variables.items()})
     other_classes = options.load_run(warm.prefix).get('classes', class_names) != class_names
@@ -173,7 +198,8 @@ def restored(net, resumed, warm, class_names, start):
     left = sorted(head) if left else []
     if left:
         say('The head is not read from %s, %s: %s' % (
-            warm.prefix, 'its classes are others' if other_classes else 'its shapes differ', ', '.join(left)))
+            warm.prefix, 'its classes are others' if other_classes else 'its shapes differ' if head.intersection(differing)
+            else 'it is not there', ', '.join(left)))
     missing, differing = ([name for name in names if name not in left] for names in (missing, differing))
     if differing:
         raise model.explain(warm, net, differing, 'has other shapes of')
@@ -181,7 +207,15 @@ def restored(net, resumed, warm, class_names, start):
         raise model.explain(warm, net, missing, 'lacks')
     if missing:
         warn('%d variables are not in %s and begin at random: %s' % (len(missing), warm.prefix, ', '.join(missing[:5])))
-    return {variables[name]: name for name in fitting if name not in left}
+    return with_averages({variables[name]: name for name in fitting if name not in left})
+
+
+def with_averages(names):
+    """`names` ({variable: its name in the checkpoint}), and the moving averages that it lacks begin at their weights."""
+    sources = {v.op.name + checkpoint.AVERAGE: name for v, name in names.items()}
+    averages = {v: sources[v.op.name] for v in tf.global_variables() if v.op.name in sources}
+    averages.update(names)
+    return averages
 
 
 def resumed_variables(net, resumed):
@@ -194,7 +228,7 @@ def resumed_variables(net, resumed):
             raise model.explain(resumed, net, sorted(needed.intersection(names)), why)
     if missing:
         say('New since that checkpoint, begun afresh: %s%s' % (', '.join(missing[:3]), ', …' if len(missing) > 3 else ''))
-    return {variables[name]: name for name in fitting}
+    return with_averages({variables[name]: name for name in fitting})
 
 
 def training_step(optimizer, total_loss, trained, global_step, moving_average_decay):
@@ -208,42 +242,82 @@ def training_step(optimizer, total_loss, trained, global_step, moving_average_de
         return averages.apply(slim.get_model_variables())
 
 
-def loop(session, train_op, total_loss, global_step, step, total, stop, run_options):
-    """Steps until `total` (None: endless) or until told to stop; returns the last step and loss."""
-    loss, bar_is_shown = None, watched()
+def held_out(dataset):
+    """The split to measure on while training costs nothing: validation or test, or None."""
+    for split in ('validation', 'test'):
+        with contextlib.suppress(UserError):
+            return dataset_factory.get_dataset(dataset.name, split, dataset.dataset_dir)
+    return None
+
+
+def evaluating(net, class_names):
+    """The net in evaluation on the variables of the training graph: a function images -> logits."""
+    def evaluate(images):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            return nets_factory.get_network_fn(net.name, len(class_names))(images)[0]
+    return evaluate
+
+
+def initializer(saved, names):
+    """Gives the net's variables what they begin with: a function of a session. names: see `restored`."""
+    initialize = tf.variables_initializer(slim.get_model_variables())
+
+    def run(session):
+        session.run(initialize)
+        if names:
+            checkpoint.restore(session, saved, {v: name for v, name in names.items() if v in slim.get_model_variables()})
+    return run
+
+
+def loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed=None):
+    """Steps until `total` (None: endless) or until told to stop; returns the last step.
+
+    diverged: see not_finite. fed: a features.Fed that gives the steps their batches; None where the pipeline does.
+    """
+    next_measured = time.time() + MEASURE_SECONDS
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(progress('training', total and total - step, 'steps')) if bar_is_shown else None
+        bar = stack.enter_context(progress('training', total and total - step, 'steps')) if watched() else None
         while not stop.wanted and (total is None or step < total):
             begun = time.time()
-            _, loss, step = session.run([train_op, total_loss, global_step])
+            try:
+                _, loss, step = session.run([train_op, total_loss, global_step], fed and fed.feed(step))
+            except tf.errors.InvalidArgumentError as e:
+                raise diverged('the weights are', step + 1) if 'summary histogram' in e.message else e
             seconds = time.time() - begun
             if not math.isfinite(loss):
-                raise UserError('the loss is %s at step %d: lower --learning-rate (%g). The last good checkpoint is kept in %s'
-                                % (loss, step, run_options.learning_rate, run_options.train_dir))
+                raise diverged('the loss is', step)
             if bar:
                 bar.advance(1, 'loss %.4f, %.0f pictures/s' % (loss, run_options.batch_size / seconds))
             elif step % max(run_options.log_every_n_steps, 1) == 0:
                 say('global step %d: loss = %.4f (%.3f sec/step)' % (step, loss, seconds))
-    return step, loss
+            if fed and fed.accuracy and (time.time() > next_measured or step == total or stop.wanted):
+                right = session.run_step_fn(lambda step_context: fed.accuracy(step_context.session))
+                say('step %d: %.1f%% of the held-out pictures right' % (step, 100 * right))
+                next_measured = time.time() + MEASURE_SECONDS
+    return step
+
+
+def not_finite(learning_rate, train_dir, what, step):
+    """The error for a training that went astray. what: 'the loss is' or 'the weights are'."""
+    return UserError('%s not finite at step %d: lower --learning-rate (%g). The last good checkpoint is kept: %s'
+                     % (what, step, learning_rate, checkpoint.find_latest(train_dir)))
 
 
 class Finite(tf.train.CheckpointSaverListener):
     """Refuses to save weights that are not numbers: the last good checkpoint stays the latest."""
 
-    def __init__(self, variables):
-        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in variables])
+    def __init__(self, variables, diverged):
+        self._finite, self._diverged = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in variables]), diverged
 
     def before_save(self, session, global_step_value):
         if not session.run(self._finite):
-            raise UserError('the weights are no longer finite at step %d: lower --learning-rate. The last good checkpoint '
-                            'is kept' % global_step_value)
+            raise self._diverged('the weights are', global_step_value)
 
 
 def keep_older(saver, train_dir):
-    """Lets the saver know the checkpoints of earlier runs, so that the last five of all remain."""
-    state = tf.train.get_checkpoint_state(train_dir)
-    if state:
-        saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+    """Lets the saver know the checkpoints of earlier runs, so that the last five of all remain. Their folder may be a copy
+    of another: those of the other stay."""
+    saver.recover_last_checkpoints(checkpoint.listed(train_dir))
 
 
 @dataclasses.dataclass
@@ -266,7 +340,7 @@ def stopping():
         if stop.wanted:
             raise KeyboardInterrupt
         stop.wanted = True
-        say('Stopping after this step; saving.')
+        os.write(2, b'Stopping after this step; saving.\n')     # a print may be under way, which another would break
 
     numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
     before = [(number, signal.signal(number, ask)) for number in numbers]

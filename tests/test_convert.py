@@ -371,6 +371,19 @@ def test_a_mistake_is_one_line_and_nothing_is_written(pic, convert, counts, word
     assert tree(root) == before
 
 
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='needs a limit on the size of files')
+def test_a_full_disk_is_one_line_and_nothing_is_written(pic):
+    import resource
+    root = pic({'a': 30, 'b': 30})
+    before = tree(root)
+    ended = subprocess.run(
+        [CONSOLE_SCRIPT, 'convert', '-t', str(root), '--train-shards', '1'], check=False, stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)))
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == 'slimtune: pic_train_00000-of-00001.tfrecord cannot be written: File too large\n'
+    assert tree(root) == before
+
+
 def test_a_folder_that_is_not_there_is_named(convert, tmp_path):
     assert 'no folder' in convert('-t', tmp_path / 'nowhere', code=1)
 

@@ -1,0 +1,98 @@
+"""ResNet v1 and v2, of 50, 101, 152 and 200 layers.
+
+v1: He et al. 2015, arXiv:1512.03385, table 1. v2: He et al. 2016, arXiv:1603.05027, figure 4e and table 6.
+All are four blocks of bottleneck units; UNITS says how many. slim strides in a block's last unit, the papers in the
+next block's first, and in the 3x3 instead of the 1x1 before it.     # sic
+"""
+from slimtune.nets import layers, nets_factory
+from slimtune.runtime import slim, tf
+
+__getattr__ = nets_factory.slims_names_of('resnet')
+
+#: layers: units of the four blocks
+UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+DEPTHS = (64, 128, 256, 512)        # of a block's narrow convolutions; its output is four times as deep
+STRIDES = (2, 2, 2, 1)
+
+
+def resnet_arg_scope(weight_decay=0.0001, batch_norm_decay=0.997, batch_norm_epsilon=1e-5, batch_norm_scale=True,
+                     activation_fn=tf.nn.relu, use_batch_norm=True,
+                     batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS):
+    """slim's defaults of both versions."""
+    normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
+                         'updates_collections': batch_norm_updates_collections}
+    with slim.arg_scope(layers.conv_arg_scope(
+            weight_decay, use_batch_norm and normalizer_params, regularize=[slim.conv2d], activation_fn=activation_fn,
+            weights_initializer=slim.variance_scaling_initializer())), \
+            slim.arg_scope([layers.batch_norm], **normalizer_params), \
+            slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:
+        return scope
+
+
+def _conv2d_same(net, depth, kernel, stride, rate=1, **conv2d):
+    """A convolution whose padding, unlike SAME's, does not depend on whether the map's sides are even."""
+    if stride == 1:
+        return slim.conv2d(net, depth, kernel, rate=rate, padding='SAME', **conv2d)
+    total = (kernel - 1) * rate
+    sides = [total // 2, total - total // 2]
+    return slim.conv2d(tf.pad(net, [[0, 0], sides, sides, [0, 0]]), depth, kernel, stride, rate=rate, padding='VALID',
+                       **conv2d)
+
+
+def _unit(net, depth, stride, rate, version, end_points):
+    """A bottleneck unit. v2 normalizes what comes in instead of what goes out: its sum stays linear."""
+    linear = {'activation_fn': None} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
+    with tf.variable_scope('bottleneck_v%d' % version, values=[net]) as own:
+        inputs = net if version == 1 else layers.batch_norm(net, activation_fn=tf.nn.relu, scope='preact')
+        if net.shape.as_list()[-1] == 4 * depth:
+            shortcut = net if stride == 1 else slim.max_pool2d(net, [1, 1], stride, scope='shortcut')
+        else:
+            shortcut = slim.conv2d(inputs, 4 * depth, [1, 1], stride, scope='shortcut', **linear)
+            end_points[own.name + '/shortcut'] = shortcut
+        residual = end_points[own.name + '/conv1'] = slim.conv2d(inputs, depth, [1, 1], scope='conv1')
+        residual = end_points[own.name + '/conv2'] = _conv2d_same(residual, depth, 3, stride, rate, scope='conv2')
+        residual = end_points[own.name + '/conv3'] = slim.conv2d(residual, 4 * depth, [1, 1], scope='conv3', **linear)
+        net = end_points[own.name] = tf.nn.relu(shortcut + residual) if version == 1 else shortcut + residual
+    return net
+
+
+def _blocks(net, units, depths, version, output_stride, end_points):
+    """The four blocks, dilating from the map on that is output_stride times smaller than `net`."""
+    strides = [stride if unit == count else 1 for count, stride in zip(units, STRIDES) for unit in range(1, count + 1)]
+    steps = iter(layers.dilated(strides, output_stride))
+    for block, (count, depth) in enumerate(zip(units, depths), 1):
+        with tf.variable_scope('block%d' % block, values=[net]) as own:
+            for unit in range(1, count + 1):
+                with tf.variable_scope('unit_%d' % unit, values=[net]):
+                    net = _unit(net, depth, *next(steps), version=version, end_points=end_points)
+            end_points[own.name] = net
+    return net
+
+
+def build(images, num_classes=None, is_training=True, global_pool=True, output_stride=None, spatial_squeeze=True,
+          min_base_depth=8, depth_multiplier=1, reuse=None, scope=None, version=1, size=50):
+    """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+
+    Features (num_classes None) are the pooled map [batch, 1, 1, 2048], or the map without global_pool. output_stride:
+    dilate instead of making the map smaller than a 4th, 8th, 16th or 32nd of the picture; ValueError for another.
+    """
+    if output_stride is not None and output_stride % 4:
+        raise ValueError('output_stride %s is no multiple of 4' % output_stride)
+    end_points, root = {}, {} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
+    depths = [max(int(depth * depth_multiplier), min_base_depth) for depth in DEPTHS]
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
+            slim.arg_scope([layers.batch_norm], is_training=is_training):
+        net = end_points[own.name + '/conv1'] = _conv2d_same(images, 64, 7, 2, scope='conv1', **root)
+        net = slim.max_pool2d(net, [3, 3], 2, scope='pool1')
+        net = _blocks(net, UNITS[size], depths, version, output_stride and output_stride // 4, end_points)
+        if version == 2:
+            net = layers.batch_norm(net, activation_fn=tf.nn.relu, scope='postnorm')
+        if global_pool:
+            net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='pool5')
+        if not num_classes:
+            return net, end_points
+        net = end_points[own.name + '/logits'] = layers.class_scores(net, num_classes, 'logits', spatial_squeeze=False)
+        if spatial_squeeze:
+            net = end_points[own.name + '/spatial_squeeze'] = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
+        end_points['predictions'] = slim.softmax(net, scope='predictions')
+    return net, end_points
