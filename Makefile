@@ -8,25 +8,29 @@ VERSION := $(shell test -n "$(PYTHON_FOUND)" && $(PYTHON_FOUND) -c 'import sys; 
 VENV := .venv-$(VERSION)
 BIN := $(CURDIR)/$(VENV)/bin
 
-.PHONY: demo test lint bench setup python
+.PHONY: demo test lint bench python
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.installed
 	PATH="$(BIN):$$PATH" sh scripts/demo.sh demo
 
-test: $(VENV)/.test
+test: $(VENV)/.installed-test
 	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.installed-bench
 	PATH="$(BIN):$$PATH" $(BIN)/python -m benchmarks
 
-setup: $(VENV)/.demo
+# One stamp an extra; all is installed anew when setup.py has changed.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-# One stamp an extra: installed anew when setup.py has changed.
-$(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+$(VENV)/.installed: setup.py pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.installed-%: setup.py pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) '.[$*]'
 	touch $@
 
 $(VENV)/bin/python: | python

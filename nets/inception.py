@@ -16,102 +16,88 @@ from slimtune.runtime import slim, tf
 
 __getattr__ = nets_factory.slims_names_of('inception')
 
-#: Several blocks alike: input + scale * block's output as deep as the input, through ReLU unless it is linear.
-Residual = collections.namedtuple('Residual', 'end_point scopes scale linear branches')
+#: A row of v1's table 1: depths of #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5 (here 3x3: sic) and pool proj.
+MIXED_V1 = lambda scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool, last='Conv2d_0b_3x3': (scope, [
+    ['Conv2d_0a_1x1:%d' % single],
+    ['Conv2d_0a_1x1:%d' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
+    ['Conv2d_0a_1x1:%d' % reduce_5x5, '%s:%d' % (last, conv_5x5)],
+    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
+])
+#: v1's table 1, but for what Mixed_5b calls its second 3x3.
+V1 = lambda last_5b='Conv2d_0b_3x3': [
+    'Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
+    MIXED_V1('Mixed_3b', 64, 96, 128, 16, 32, 32),
+    MIXED_V1('Mixed_3c', 128, 128, 192, 32, 96, 64), 'MaxPool_4a_3x3 /2',
+    MIXED_V1('Mixed_4b', 192, 96, 208, 16, 48, 64),
+    MIXED_V1('Mixed_4c', 160, 112, 224, 24, 64, 64),
+    MIXED_V1('Mixed_4d', 128, 128, 256, 24, 64, 64),
+    MIXED_V1('Mixed_4e', 112, 144, 288, 32, 64, 64),
+    MIXED_V1('Mixed_4f', 256, 160, 320, 32, 128, 128), 'MaxPool_5a_2x2 /2',
+    MIXED_V1('Mixed_5b', 256, 160, 320, 32, 128, 128, last_5b),
+    MIXED_V1('Mixed_5c', 384, 192, 384, 48, 128, 128),
+]
 
-
-def mixed_v1(scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool, last='Conv2d_0b_3x3'):
-    """A row of v1's table 1. Its 5x5 are 3x3 here."""     # sic
-    return scope, [['Conv2d_0a_1x1:%d' % single],
-                   ['Conv2d_0a_1x1:%d' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
-                   ['Conv2d_0a_1x1:%d' % reduce_5x5, '%s:%d' % (last, conv_5x5)],
-                   ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]]
-
-
-def v1(last_5b='Conv2d_0b_3x3'):
-    """v1's table 1. last_5b: what Mixed_5b calls its second 3x3."""
-    return ['Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
-            mixed_v1('Mixed_3b', 64, 96, 128, 16, 32, 32),
-            mixed_v1('Mixed_3c', 128, 128, 192, 32, 96, 64), 'MaxPool_4a_3x3 /2',
-            mixed_v1('Mixed_4b', 192, 96, 208, 16, 48, 64),
-            mixed_v1('Mixed_4c', 160, 112, 224, 24, 64, 64),
-            mixed_v1('Mixed_4d', 128, 128, 256, 24, 64, 64),
-            mixed_v1('Mixed_4e', 112, 144, 288, 32, 64, 64),
-            mixed_v1('Mixed_4f', 256, 160, 320, 32, 128, 128), 'MaxPool_5a_2x2 /2',
-            mixed_v1('Mixed_5b', 256, 160, 320, 32, 128, 128, last_5b),
-            mixed_v1('Mixed_5c', 384, 192, 384, 48, 128, 128)]
-
-
-def mixed_v2(scope, single, reduce_3x3, conv_3x3, reduce_double, double, pool, pooling='AvgPool'):
-    """A row of v2's figure 5 that keeps the size."""
-    return scope, [['Conv2d_0a_1x1:%d' % single],
-                   ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
-                   ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_0c_3x3:%d' % double],
-                   [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool]]
-
-
-def reduction_v2(scope, reduce_3x3, conv_3x3, reduce_double, double):
-    """A row of v2's figure 5 that halves the size."""
-    return scope, [['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_1a_3x3:%d /2' % conv_3x3],
-                   ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double,
-                    'Conv2d_1a_3x3:%d /2' % double],
-                   ['MaxPool_1a_3x3 /2']]
-
-
+#: A row of v2's figure 5: #1x1, #3x3 reduce, #3x3, double #3x3 reduce, double #3x3, pool proj; the second halves the size.
+MIXED_V2 = lambda scope, single, reduce_3x3, conv_3x3, reduce_double, double, pool, pooling='AvgPool': (scope, [
+    ['Conv2d_0a_1x1:%d' % single],
+    ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
+    ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_0c_3x3:%d' % double],
+    [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool],
+])
+REDUCTION_V2 = lambda scope, reduce_3x3, conv_3x3, reduce_double, double: (scope, [
+    ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_1a_3x3:%d /2' % conv_3x3],
+    ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_1a_3x3:%d /2' % double],
+    ['MaxPool_1a_3x3 /2'],
+])
 V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1', 'Conv2d_2c_3x3:192',
       'MaxPool_3a_3x3 /2',
-      mixed_v2('Mixed_3b', 64, 64, 64, 64, 96, 32),
-      mixed_v2('Mixed_3c', 64, 64, 96, 64, 96, 64),
-      reduction_v2('Mixed_4a', 128, 160, 64, 96),
-      mixed_v2('Mixed_4b', 224, 64, 96, 96, 128, 128),
-      mixed_v2('Mixed_4c', 192, 96, 128, 96, 128, 128),
-      mixed_v2('Mixed_4d', 160, 128, 160, 128, 160, 96),
-      mixed_v2('Mixed_4e', 96, 128, 192, 160, 192, 96),
-      reduction_v2('Mixed_5a', 128, 192, 192, 256),
-      mixed_v2('Mixed_5b', 352, 192, 320, 160, 224, 128),
-      mixed_v2('Mixed_5c', 352, 192, 320, 192, 224, 128, pooling='MaxPool')]
+      MIXED_V2('Mixed_3b', 64, 64, 64, 64, 96, 32),
+      MIXED_V2('Mixed_3c', 64, 64, 96, 64, 96, 64),
+      REDUCTION_V2('Mixed_4a', 128, 160, 64, 96),
+      MIXED_V2('Mixed_4b', 224, 64, 96, 96, 128, 128),
+      MIXED_V2('Mixed_4c', 192, 96, 128, 96, 128, 128),
+      MIXED_V2('Mixed_4d', 160, 128, 160, 128, 160, 96),
+      MIXED_V2('Mixed_4e', 96, 128, 192, 160, 192, 96),
+      REDUCTION_V2('Mixed_5a', 128, 192, 192, 256),
+      MIXED_V2('Mixed_5b', 352, 192, 320, 160, 224, 128),
+      MIXED_V2('Mixed_5c', 352, 192, 320, 192, 224, 128, pooling='MaxPool')]
 
-
-def mixed_35(scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5'):
-    """v3's figure 5, 35x35."""
-    return scope, [['Conv2d_0a_1x1:64'],
-                   ['%s:48' % reduce_5x5, '%s:64' % conv_5x5],
-                   ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
-                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]]
-
-
-def mixed_17(scope, depth):
-    """v3's figure 6, 17x17, n = 7."""
-    return scope, [['Conv2d_0a_1x1:192'],
-                   ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_1x7:%d' % depth, 'Conv2d_0c_7x1:192'],
-                   ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_7x1:%d' % depth, 'Conv2d_0c_1x7:%d' % depth,
-                    'Conv2d_0d_7x1:%d' % depth, 'Conv2d_0e_1x7:192'],
-                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']]
-
-
-def mixed_8(scope, split):
-    """v3's figure 7, 8x8. split: the second of the branch's two last kernels."""
-    return scope, [['Conv2d_0a_1x1:320'],
-                   ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:384', split + ':384')],
-                   ['Conv2d_0a_1x1:448', 'Conv2d_0b_3x3:384', ('Conv2d_0c_1x3:384', 'Conv2d_0d_3x1:384')],
-                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']]
-
-
+#: v3's figures 5, 6 (n = 7) and 7, for maps of 35x35, 17x17 and 8x8.
+MIXED_35 = lambda scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5': (scope, [
+    ['Conv2d_0a_1x1:64'],
+    ['%s:48' % reduce_5x5, '%s:64' % conv_5x5],
+    ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
+])
+MIXED_17 = lambda scope, depth: (scope, [
+    ['Conv2d_0a_1x1:192'],
+    ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_1x7:%d' % depth, 'Conv2d_0c_7x1:192'],
+    ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_7x1:%d' % depth, 'Conv2d_0c_1x7:%d' % depth, 'Conv2d_0d_7x1:%d' % depth,
+     'Conv2d_0e_1x7:192'],
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
+])
+MIXED_8 = lambda scope, conv_3x1: (scope, [
+    ['Conv2d_0a_1x1:320'],
+    ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:384', '%s:384' % conv_3x1)],
+    ['Conv2d_0a_1x1:448', 'Conv2d_0b_3x3:384', ('Conv2d_0c_1x3:384', 'Conv2d_0d_3x1:384')],
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
+])
 V3 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64', 'MaxPool_3a_3x3 /2 v', 'Conv2d_3b_1x1:80 v',
       'Conv2d_4a_3x3:192 v', 'MaxPool_5a_3x3 /2 v',
-      mixed_35('Mixed_5b', 32),
-      mixed_35('Mixed_5c', 64, 'Conv2d_0b_1x1', 'Conv_1_0c_5x5'),       # sic
-      mixed_35('Mixed_5d', 64),
+      MIXED_35('Mixed_5b', 32),
+      MIXED_35('Mixed_5c', 64, 'Conv2d_0b_1x1', 'Conv_1_0c_5x5'),       # sic
+      MIXED_35('Mixed_5d', 64),
       ('Mixed_6a', [['Conv2d_1a_1x1:384 3x3 /2 v'],                     # sic
                     ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_1a_1x1:96 3x3 /2 v'],      # sic
                     ['MaxPool_1a_3x3 /2 v']]),
-      mixed_17('Mixed_6b', 128), mixed_17('Mixed_6c', 160), mixed_17('Mixed_6d', 160), mixed_17('Mixed_6e', 192),
+      MIXED_17('Mixed_6b', 128), MIXED_17('Mixed_6c', 160), MIXED_17('Mixed_6d', 160), MIXED_17('Mixed_6e', 192),
       ('Mixed_7a', [['Conv2d_0a_1x1:192', 'Conv2d_1a_3x3:320 /2 v'],
                     ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x7:192', 'Conv2d_0c_7x1:192', 'Conv2d_1a_3x3:192 /2 v'],
                     ['MaxPool_1a_3x3 /2 v']]),
-      mixed_8('Mixed_7b', 'Conv2d_0b_3x1'),                             # sic
-      mixed_8('Mixed_7c', 'Conv2d_0c_3x1')]
+      MIXED_8('Mixed_7b', 'Conv2d_0b_3x1'),                             # sic
+      MIXED_8('Mixed_7c', 'Conv2d_0c_3x1')]
 
+#: v4's figures 4 to 6.
 A_V4 = [['Conv2d_0a_1x1:96'],
         ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96'],
         ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
@@ -140,6 +126,9 @@ V4 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64',
                     ['MaxPool_1a_3x3 /2 v']]),
       ('Mixed_7b', C_V4), ('Mixed_7c', C_V4), ('Mixed_7d', C_V4)]
 
+#: Blocks alike: input + scale * block, made as deep as the input, through ReLU unless it is linear.
+Residual = collections.namedtuple('Residual', 'end_point scopes scale linear branches')
+#: ResNet-v2's figures 16, 17 and 19, without the 1x1 they end in.
 BLOCK_35 = [['Conv2d_1x1:32'],
             ['Conv2d_0a_1x1:32', 'Conv2d_0b_3x3:32'],
             ['Conv2d_0a_1x1:32', 'Conv2d_0b_3x3:48', 'Conv2d_0c_3x3:64']]
@@ -150,32 +139,32 @@ RESNET_V2 = V3[:7] + [
                   ['Conv2d_0a_1x1:48', 'Conv2d_0b_5x5:64'],
                   ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
                   ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:64']]),
-    Residual(None, ['Repeat/block35_%d' % (unit + 1) for unit in range(10)], 0.17, False, BLOCK_35),
+    Residual(None, ['Repeat/block35_%d' % unit for unit in range(1, 11)], 0.17, False, BLOCK_35),
     ('Mixed_6a', [['Conv2d_1a_3x3:384 /2 v'],
                   ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:256', 'Conv2d_1a_3x3:384 /2 v'],
                   ['MaxPool_1a_3x3 /2 v']]),
-    Residual('PreAuxLogits', ['Repeat_1/block17_%d' % (unit + 1) for unit in range(20)], 0.10, False, BLOCK_17),
+    Residual('PreAuxLogits', ['Repeat_1/block17_%d' % unit for unit in range(1, 21)], 0.10, False, BLOCK_17),
     ('Mixed_7a', [['Conv2d_0a_1x1:256', 'Conv2d_1a_3x3:384 /2 v'],
                   ['Conv2d_0a_1x1:256', 'Conv2d_1a_3x3:288 /2 v'],
                   ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:288', 'Conv2d_1a_3x3:320 /2 v'],
                   ['MaxPool_1a_3x3 /2 v']]),
-    Residual(None, ['Repeat_2/block8_%d' % (unit + 1) for unit in range(9)], 0.20, False, BLOCK_8),
+    Residual(None, ['Repeat_2/block8_%d' % unit for unit in range(1, 10)], 0.20, False, BLOCK_8),
     Residual(None, ['Block8'], 1.0, True, BLOCK_8),
     'Conv2d_7b_1x1:1536']
 
-TABLES = {'v1': v1(last_5b='Conv2d_0a_3x3'), 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}      # sic
+TABLES = {'v1': V1(last_5b='Conv2d_0a_3x3'), 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}      # sic
 #: How the trunk's weights start, where not as the arg scope says: truncated normal.
 STDDEVS = {'v1': 0.01}
 
-#: What follows the trunk of v1 to v3: the size of the pooling, and the scopes.
-Head = collections.namedtuple('Head', 'kernel pool dropout logits predictions')
-HEADS = {'v1': Head(7, 'AvgPool_0a_7x7', 'Dropout_0b', 'Conv2d_0c_1x1', 'Logits/Predictions'),      # sic
-         'v2': Head(7, 'AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1', 'Predictions'),
-         'v3': Head(8, 'AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1', 'Predictions')}
-#: What follows it in the others, with a fully connected layer.
-FullHead = collections.namedtuple('FullHead', 'pool dropout auxiliary')
-FULL_HEADS = {'v4': FullHead('AvgPool_1a', 'Dropout_1b', 'Aux_logits'),
-              'resnet_v2': FullHead('AvgPool_1a_8x8', 'Dropout', 'Logits')}
+#: What follows the trunk of v1 to v3: the side of the pooling's kernel, the scopes, and an end point after dropout.
+Head = collections.namedtuple('Head', 'side pool dropout pre_logits logits predictions')
+HEADS = {'v1': Head(7, 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions'),      # sic
+         'v2': Head(7, 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions'),
+         'v3': Head(8, 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions')}
+#: What follows it in the others, which end in fully connected layers: the scopes.
+FlatHead = collections.namedtuple('FlatHead', 'pool dropout auxiliary_logits')
+FLAT_HEADS = {'v4': FlatHead('AvgPool_1a', 'Dropout_1b', 'Aux_logits'),
+              'resnet_v2': FlatHead('AvgPool_1a_8x8', 'Dropout', 'Logits')}
 #: Where the auxiliary head begins, its pooling's scope, and the row of its convolution over all of the map.
 Auxiliary = collections.namedtuple('Auxiliary', 'begins pool last')
 AUXILIARY = {'v3': Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 'Conv2d_2a_{0}x{1}:768 v ~.01'),
@@ -217,13 +206,13 @@ def _branches(net, branches, apply):
 
 
 def _residual(net, entry, apply):
+    """The output of the blocks of a Residual."""
     for scope in entry.scopes:
         with tf.variable_scope(scope):
-            mixed = _branches(net, entry.branches, apply)
-            net += entry.scale * slim.conv2d(mixed, net.shape.as_list()[-1], [1, 1], activation_fn=None,
-                                             normalizer_fn=None, scope='Conv2d_1x1')
-            if not entry.linear:
-                net = tf.nn.relu(net)
+            mixed = slim.conv2d(_branches(net, entry.branches, apply), net.shape.as_list()[-1], [1, 1],
+                                activation_fn=None, normalizer_fn=None, scope='Conv2d_1x1')
+            net += entry.scale * mixed
+            net = net if entry.linear else tf.nn.relu(net)
     return net
 
 
@@ -261,12 +250,12 @@ def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=
     return net, end_points
 
 
-def _auxiliary_map(end_points, table, apply, kernel=None):
+def _auxiliary_map(end_points, table, apply, side=None):
     """What the auxiliary logits are made of."""
     begins, pool, last = AUXILIARY[table]
-    net = slim.avg_pool2d(end_points[begins], [5, 5], stride=3, padding='VALID', scope=pool)
+    net = slim.avg_pool2d(end_points[begins], [5, 5], stride=3, scope=pool)
     net = apply(net, 'Conv2d_1b_1x1:128')
-    return apply(net, last.format(*layers.kernel_within(net, kernel)))
+    return apply(net, last.format(*layers.kernel_within(net, side)))
 
 
 def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, depth_multiplier=1.0,
@@ -274,8 +263,8 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min
           global_pool=False, table=None):
     """v1, v2 and v3: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
-    Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. Larger pictures than the usual need global_pool
-    or spatial_squeeze=False, which leaves the logits a map. depth_multiplier: of all depths, to no less than min_depth.
+    Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. global_pool: average all of the map, not with a
+    kernel of 7x7 or 8x8. spatial_squeeze: no map of logits. depth_multiplier: of all depths, to no less than min_depth.
     """
     head, apply = HEADS[table], _applier(table, depth_multiplier, min_depth)
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
@@ -283,45 +272,43 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min
         net, end_points = base(images, None, min_depth, depth_multiplier, own, table=table)
         if create_aux_logits and num_classes and table in AUXILIARY:
             with tf.variable_scope('AuxLogits'):
-                auxiliary = _auxiliary_map(end_points, table, apply, kernel=5)
                 end_points['AuxLogits'] = layers.class_scores(
-                    auxiliary, num_classes, 'Conv2d_2b_1x1', spatial_squeeze,
+                    _auxiliary_map(end_points, table, apply, side=5), num_classes, 'Conv2d_2b_1x1', spatial_squeeze,
                     weights_initializer=tf.truncated_normal_initializer(stddev=0.001))
         with tf.variable_scope('Logits'):
-            net = layers.average_pool(net, head.kernel, end_points, global_pool, head.pool)
+            net = layers.average_pool(net, head.side, end_points, global_pool, head.pool)
             if not num_classes:
                 return net, end_points
             net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
-            if table != 'v1':
-                end_points['PreLogits'] = net
+            if head.pre_logits:
+                end_points[head.pre_logits] = net
             logits = end_points['Logits'] = layers.class_scores(net, num_classes, head.logits, spatial_squeeze)
         end_points['Predictions'] = prediction_fn(logits, scope=head.predictions)
     return logits, end_points
 
 
-def build_full(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8, reuse=None, scope=None,
+def build_flat(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8, reuse=None, scope=None,
                create_aux_logits=True, table=None):
     """v4 and Inception-ResNet-v2: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the pooled map, [batch, 1, 1, 1536].
     """
-    head = FULL_HEADS[table]
+    head = FLAT_HEADS[table]
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training), \
+            slim.arg_scope([slim.fully_connected], activation_fn=None):
         net, end_points = base(images, scope=own, table=table)
         if create_aux_logits and num_classes:
             with tf.variable_scope('AuxLogits'):
                 auxiliary = slim.flatten(_auxiliary_map(end_points, table, _applier(table)))
-                end_points['AuxLogits'] = slim.fully_connected(
-                    auxiliary, num_classes, activation_fn=None, scope=head.auxiliary)
+                end_points['AuxLogits'] = slim.fully_connected(auxiliary, num_classes, scope=head.auxiliary_logits)
         with tf.variable_scope('Logits'):
-            net = end_points['global_pool'] = slim.avg_pool2d(
-                net, layers.kernel_within(net, None), padding='VALID', scope=head.pool)
+            net = slim.avg_pool2d(net, layers.kernel_within(net), scope=head.pool)
+            end_points['global_pool'] = net
             if not num_classes:
                 return net, end_points
             net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
             net = end_points['PreLogitsFlatten'] = slim.flatten(net, scope='PreLogitsFlatten')
-            logits = end_points['Logits'] = slim.fully_connected(
-                net, num_classes, activation_fn=None, scope='Logits')
+            logits = end_points['Logits'] = slim.fully_connected(net, num_classes, scope='Logits')
             end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
     return logits, end_points

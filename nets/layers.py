@@ -34,7 +34,8 @@ def _drop(inputs, keep_prob, shape, seed, name):
         seeds = [zlib.crc32(('%d %s' % (seed, name)).encode()), 0 if step is None else step]
         uniform = tf.random.stateless_uniform(shape, tf.stack([tf.cast(part, tf.int64) for part in seeds]))
         keep_prob = tf.convert_to_tensor(keep_prob, inputs.dtype, name='keep_prob')
-        return inputs / keep_prob * tf.floor(tf.cast(uniform, inputs.dtype) + keep_prob)
+        # The mask is scaled, not the inputs: they then are the last values that are the same at every step.
+        return inputs * (tf.floor(tf.cast(uniform, inputs.dtype) + keep_prob) / keep_prob)
 
 
 @slim.add_arg_scope
@@ -70,7 +71,7 @@ def conv_arg_scope(weight_decay, normalizer_params=None, regularize=(slim.conv2d
         return scope
 
 
-def kernel_within(net, size):
+def kernel_within(net, size=None):
     """The kernel [height, width] of `size`, no larger than the map `net`; of all of the map where `size` is None."""
     return [size if side is None else min(side, size or side) for side in net.shape.as_list()[1:3]]
 

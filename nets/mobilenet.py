@@ -81,16 +81,16 @@ def mobilenet_v1_base(images, final_endpoint='Conv2d_13_pointwise', depth_multip
     on, layers dilate instead of striding; ValueError for one the net never has.
     """
     net, end_points = images, {}
-    steps = layers.dilated([stride for _, stride in V1], output_stride)
+    strides = layers.dilated([stride for _, stride in V1], output_stride)
     with tf.variable_scope(scope, 'MobilenetV1', [images]), slim.arg_scope(
             [slim.conv2d, slim.separable_conv2d], activation_fn=tf.nn.relu6, padding='SAME'):
-        for number, ((depth, _), (stride, rate)) in enumerate(zip(V1, steps)):
+        for number, ((depth, _), (stride, rate)) in enumerate(zip(V1, strides)):
             name, depth = 'Conv2d_%d' % number, max(int(depth * depth_multiplier), min_depth)
-            parts = [(name, slim.conv2d, (depth, 3, stride))] if number == 0 else [
-                (name + '_depthwise', slim.separable_conv2d, (None, 3, 1, stride, 'SAME', 'NHWC', rate)),
-                (name + '_pointwise', slim.conv2d, (depth, 1))]
-            for name, layer, arguments in parts:
-                net = end_points[name] = layer(net, *arguments, scope=name)
+            parts = [(name, slim.conv2d, (depth, 3), {'stride': stride})] if number == 0 else [
+                (name + '_depthwise', slim.separable_conv2d, (None, 3, 1), {'stride': stride, 'rate': rate}),
+                (name + '_pointwise', slim.conv2d, (depth, 1), {})]
+            for name, layer, shape, steps in parts:
+                net = end_points[name] = layer(net, *shape, scope=name, **steps)
                 if name == final_endpoint:
                     return net, end_points
     raise ValueError('no end point %r: there are %s' % (final_endpoint, ', '.join(end_points)))

@@ -24,8 +24,8 @@ def _gated(entry):
 
 
 #: net: (rows, frames of the first kernel, whether 3x3x3 are split)
-TABLES = {'i3d': (inception.v1(), 7, False),
-          's3dg': ([_gated(entry) for entry in inception.v1()], 3, True)}
+TABLES = {'i3d': (inception.V1(), 7, False),
+          's3dg': ([_gated(entry) for entry in inception.V1()], 3, True)}
 
 
 def video_arg_scope(weight_decay=1e-7, batch_norm_decay=0.999, batch_norm_epsilon=0.001):

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from slimtune import data, engine, files, model, options
+from slimtune import checkpoint, data, engine, files, model, options
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.runtime import session_config, tf
@@ -44,6 +44,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=False):
     tested, data_options, net_options: dataclasses of options. run: run.json, {} without. averages: see model.load.
     """
     # Data and net
+    checkpoint.find(tested.checkpoint_path)     # first of all: without run.json, everything else would seem missing too
     if not data_options.dataset_dir:
         raise UserError('which pictures? Add --dataset-dir')
     dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,

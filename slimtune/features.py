@@ -103,6 +103,11 @@ class Cache:
     features: dict
     labels: np.ndarray
 
+    def vectors(self, name):
+        """The features of one tensor as [n, depth], or None where it is a map with places in it."""
+        array = self.features.get(name)
+        return array.reshape(len(array), -1) if array is not None and array[0].size == array.shape[-1] else None
+
     @property
     def size(self):
         """Bytes on the disk."""
@@ -245,14 +250,16 @@ class Feed:
     """The batches of a cache: which pictures a step sees is a function of seed and step alone, as with data's pipeline."""
 
     def __init__(self, cache, labels, batch_size, seed):
-        """labels: the tensor that the cache's labels are fed to."""
+        """labels: the tensor that the cache's labels are fed to. always: what every step is fed besides."""
+        self.always = {}
         self._cache, self._labels, self._size, self._seed = cache, labels, batch_size, seed
         self._epoch, self._order = None, None
 
     def __call__(self, step):
         """The feed of the step that follows `step` others: {tensor or its name: batch}."""
         chosen = np.array([self._picture(place) for place in range(step * self._size, (step + 1) * self._size)])
-        feed = {name: array[chosen] for name, array in self._cache.features.items()}
+        feed = dict(self.always)
+        feed.update({name: array[chosen] for name, array in self._cache.features.items()})
         feed[self._labels] = self._cache.labels[chosen]
         return feed
 
@@ -267,8 +274,10 @@ class Feed:
 
 @dataclasses.dataclass(frozen=True)
 class Fed:
-    """Training on cached features. feed: a Feed. accuracy: raw session -> share of the held-out pictures right, or None."""
+    """Training on cached features. feed: a Feed. cache: what it feeds. accuracy: raw session -> share of the held-out
+    pictures right, or None."""
     feed: Feed
+    cache: Cache
     accuracy: object = None
 
 
@@ -303,7 +312,7 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
                                                       cache.size / 1e6, cache.folder, ', %s' % proof if proof else ''))
     feed = Feed(cache, labels, batch_size, seed)
     if not held_out_graph:
-        return Fed(feed)
+        return Fed(feed, cache)
     held_out_cache, _ = compute(held_out_graph, held_out_cut, held_out, inputs, folder, kind, 'features for validation')
 
     def accuracy(session):
@@ -313,4 +322,4 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
             answers = session.run(logits, {name: array[part] for name, array in held_out_cache.features.items()})
             right += int((answers.argmax(1) == held_out_cache.labels[part]).sum())
         return right / held_out.num_samples
-    return Fed(feed, accuracy)
+    return Fed(feed, cache, accuracy)

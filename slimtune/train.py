@@ -19,7 +19,10 @@ from slimtune.runtime import device, session_config, slim, tf
 from slimtune.terminal import next_step, progress, say, warn, watched
 
 CHECKPOINTS_KEPT = 5
-EPOCHS, LEAST_STEPS = 30, 400       # of the folder form
+# The folder form's defaults: (epochs, at least so many steps) and rate, for a head on cached features and for all else
+CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.003
+EPOCHS, RATE = (30, 400), 0.001
+WEIGHT_DECAY = 0.00004
 MEASURE_SECONDS = 10.0              # between two looks at the held-out pictures, where features are cached
 
 
@@ -56,9 +59,6 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     net = nets_factory.get_net(net_options.model_name)
     inputs = model.inputs_of(net, net_options, run_options.train_image_size, dataset.channels,
                              run_options.num_preprocessing_threads, run_options.num_readers, data_options.labels_offset)
-    total = run_options.max_number_of_steps
-    if total is None and folder_form:
-        total = max(LEAST_STEPS, EPOCHS * dataset.num_samples // run_options.batch_size)
 
     # Where it starts from: the train folder, else a checkpoint, else random weights
     if start.restart:
@@ -71,14 +71,19 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     seed = before.get('seed', run_options.seed)
     seed = random.randrange(1 << 31) if seed is None else seed
     step = resumed.step if resumed else 0
+    if folder_form and not start.trainable_scopes:
+        begun_with = before.get('options', {}).get('trainable_scopes')
+        start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
+    scopes = model.trainable_scopes(net, start.trainable_scopes)
+    frozen = model.frozen_by(scopes) if start.batch_norm == 'frozen' else None
+    caching = bool(frozen) and cache.feature_cache == 'on'
+    total = run_options.max_number_of_steps
+    if folder_form:
+        total, schedule = defaults(total, schedule, caching, dataset.num_samples / run_options.batch_size)
     if total is not None and step >= total:
         say('%s is trained: step %d of %d. More: --max-number-of-steps %d. Anew: --restart' % (
             run_options.train_dir, step, total, 2 * total))
         return resumed.prefix
-
-    if folder_form and not start.trainable_scopes:
-        begun_with = before.get('options', {}).get('trainable_scopes')
-        start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
 
     # Net and loss
     with tf.Graph().as_default():
@@ -87,9 +92,10 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         with tf.device('/cpu:0'):
             images, picture_labels = data.training_batches(dataset, inputs, run_options.batch_size, seed, step)
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], features.IMAGES)
-        scopes = model.trainable_scopes(net, start.trainable_scopes)
-        frozen = model.frozen_by(scopes) if start.batch_norm == 'frozen' else None
-        network_fn = nets_factory.get_network_fn(net.name, len(class_names), optimizer.weight_decay, True, frozen, seed)
+        decay = optimizer.weight_decay
+        if decay is None:
+            decay = tf.placeholder_with_default(before.get('options', {}).get('weight_decay') or WEIGHT_DECAY, [])
+        network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
         logits, end_points = network_fn(images)
         cross_entropies = optimizers.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
         trained = model.variables_to_train(scopes)
@@ -99,7 +105,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), picture_labels), tf.float32))
 
         # Optimizer
-        rate = optimizers.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step)
+        rate = optimizers.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step, total)
         train_op = training_step(optimizers.optimizer(optimizer, rate), total_loss, trained, global_step,
                                  optimizer.moving_average_decay)
         for tag, value in (('learning_rate', rate), ('total_loss', total_loss), ('accuracy', accuracy),
@@ -118,7 +124,11 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         fed = features.prepare(
             images, picture_labels, total_loss, evaluating(net, class_names), trained,
             initializer(resumed or warm, names), dataset, held_out(dataset), inputs, run_options.batch_size, seed, cache,
-            engines) if frozen and cache.feature_cache == 'on' else None
+            engines) if caching else None
+        if optimizer.weight_decay is None:
+            optimizer = dataclasses.replace(optimizer, weight_decay=chosen_decay(fed, images, logits, trained, seed, before))
+            if fed:
+                fed.feed.always[decay] = optimizer.weight_decay
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
         scaffold = tf.train.Scaffold(
             saver=saver, init_fn=lambda _, session: names and checkpoint.restore(session, resumed or warm, names))
@@ -154,6 +164,28 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
 
 # The parts
+
+def defaults(total, schedule, caching, batches):
+    """The steps and the schedule of the folder form, where they were left open. batches: in one epoch."""
+    epochs, least = CACHED_EPOCHS if caching else EPOCHS
+    total = total or max(least, int(epochs * batches))
+    if schedule.learning_rate is None:
+        schedule = dataclasses.replace(schedule, learning_rate=CACHED_RATE if caching else RATE)
+    return total, schedule
+
+
+def chosen_decay(fed, images, logits, trained, seed, before):
+    """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
+    known = before.get('options', {}).get('weight_decay')
+    cut = features.find_cut(images, logits, trained) if fed else []
+    found = fed.cache.vectors(cut[0].name) if len(cut) == 1 else None
+    if known or found is None:
+        return known or WEIGHT_DECAY
+    decay, accuracy = optimizers.choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
+    if accuracy:
+        say('Weight decay %.2g, which was right for %.1f%% of the training pictures in cross-validation' % (decay, 100 * accuracy))
+    return decay
+
 
 def set_aside(train_dir):
     """Renames a train folder that holds anything, so that training begins anew and nothing is lost."""

@@ -133,9 +133,9 @@ def test_labels_can_be_shifted_and_named_by_a_file(trained, here, tmp_path):
 
 
 @pytest.mark.parametrize('words, message', [
-    (['empty'], 'which pictures? Add --dataset-dir'),
-    (['empty', '--dataset-dir', 'PIC', '--dataset-name', 'pic'], 'no checkpoint in empty'),
-    (['nowhere', '--dataset-dir', 'PIC', '--dataset-name', 'pic'], 'no checkpoint at nowhere'),
+    (['empty'], 'no checkpoint in empty: train first'),
+    (['nowhere'], 'no checkpoint at nowhere'),
+    (['--checkpoint_path=nowhere', '--dataset_dir=PIC'], 'no checkpoint at nowhere'),
     (['NET', '--dataset-dir', 'nowhere'], 'no folder nowhere'),
     (['NET', '--dataset-split-name', 'test'], 'pic has no split test: choose from train, validation'),
     (['NET', '--dataset-name', 'flowers'], 'holds the data set pic, not flowers: add --dataset-name pic'),

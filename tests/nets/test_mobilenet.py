@@ -1,7 +1,7 @@
 """MobileNets of other widths, sizes and strides than the published ones, and slim's names of them."""
 import pytest
-from slimtune.nets import mobilenet, nets_factory
 
+from slimtune.nets import mobilenet, nets_factory
 from slimtune.runtime import slim, tf
 
 

@@ -1,9 +1,9 @@
 """NASNets of small pictures, and their drop path."""
 import numpy as np
 import pytest
-from slimtune.nets import nasnet, nets_factory
 
 from slimtune.errors import UserError
+from slimtune.nets import nasnet, nets_factory
 from slimtune.runtime import tf
 
 

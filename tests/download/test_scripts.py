@@ -1,7 +1,7 @@
 """scripts/: whole runs of two of them on real digits and small photographs, and the command lines of all."""
 import glob
+import json
 import os
-import shlex
 import stat
 import subprocess
 import sys
@@ -10,9 +10,11 @@ import pytest
 
 from slimtune import cli, options
 from slimtune.nets import nets_factory
+from slimtune.runtime import tf
 from slimtune.weights import WEIGHTS
 
-SCRIPTS = sorted(glob.glob(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'scripts', '*_on_*.sh')))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SCRIPTS = sorted(glob.glob(os.path.join(ROOT, 'scripts', '*_on_*.sh')))
 # Stands where slimtune would: writes down what it is asked.
 RECORDER = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word" >> "$RECORD"; done; printf "\\n" >> "$RECORD"\n'
 
@@ -74,18 +76,50 @@ def test_slims_steps_and_rates_are_kept(tmp_path):
         assert schedules == slims[os.path.basename(script)]
 
 
-def test_a_script_stops_where_a_command_fails_and_names_the_file_to_bring(tmp_path):
-    ended = run('finetune_inception_v3_on_flowers.sh', tmp_path, SLIMTUNE_MIRROR=str(tmp_path / 'nothing here'), expect=1)
-    last = ended.stderr.strip().splitlines()[-1]
-    assert 'inception_v3_2016_08_28.tar.gz' in last and 'put it there' in last
+# Whole runs
+
+@pytest.fixture
+def run(mirror, pinned, tmp_path):
+    """Runs a script on the mirror's files: run(script, variables...) -> (what it says, its last error)."""
+    def script(name, code=0, **variables):
+        env = dict(os.environ, PATH='%s:%s' % (os.path.dirname(sys.executable), os.environ['PATH']), SLIMTUNE_MIRROR=mirror.url,
+                   SLIMTUNE_CHECKSUMS=str(pinned(mirror.files)), DATASET_DIR=str(tmp_path / 'data'),
+                   TRAIN_DIR=str(tmp_path / 'nets'), PRETRAINED_CHECKPOINT_DIR=str(tmp_path / 'weights'), **variables)
+        ended = subprocess.run([os.path.join(ROOT, 'scripts', name)], env=env, cwd=str(tmp_path), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, universal_newlines=True, check=False)
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended.stdout, ended.stderr
+    return script
 
 
-def run(script, tmp_path, expect=0, **variables):
-    """Runs a script with the slimtune of this Python; every folder lies in tmp_path."""
-    env = dict(os.environ, PATH='%s:%s' % (os.path.dirname(sys.executable), os.environ['PATH']),
-               SLIMTUNE_CACHE=str(tmp_path / 'cache'), DATASET_DIR=str(tmp_path / 'data'), TRAIN_DIR=str(tmp_path / 'nets'),
-               PRETRAINED_CHECKPOINT_DIR=str(tmp_path / 'weights'), NO_PROXY='127.0.0.1', **variables)
-    ended = subprocess.run([next(path for path in SCRIPTS if path.endswith(script))], env=env, cwd=str(tmp_path),
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
-    assert ended.returncode == expect, '%s\n%s\n%s' % (shlex.quote(script), ended.stdout, ended.stderr)
-    return ended
+def metrics(folder):
+    with open(str(folder / 'eval' / 'metrics.json')) as f:
+        return json.load(f)
+
+
+def test_a_script_stops_where_a_command_fails_and_names_the_file_to_bring(run):
+    _, error = run('finetune_inception_v3_on_flowers.sh', code=1)
+    assert '404' in error and 'carry inception_v3_2016_08_28.tar.gz' in error and error.count('\n') == 1
+
+
+def test_lenet_learns_real_digits_from_nothing_to_an_evaluated_net(run, mirror, digits, tmp_path):
+    mirror.files.update(digits[0])
+    said, _ = run('train_lenet_on_mnist.sh', STEPS='300')
+    found = metrics(tmp_path / 'nets')
+    assert found['n'] == 397 and found['accuracy'] > 0.8, said
+    assert len(mirror.seen) == 4
+
+
+def test_flowers_are_fine_tuned_in_two_stages(run, mirror, jpeg, tarred, tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        nets_factory.get_network_fn('inception_v1', 1001)(tf.placeholder(tf.float32, [None, 224, 224, 3]))
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(write_version=tf.train.SaverDef.V1).save(
+            session, str(tmp_path / 'inception_v1.ckpt'), write_meta_graph=False, write_state=False)
+    mirror.files['inception_v1_2016_08_28.tar.gz'] = tarred({'inception_v1.ckpt': (tmp_path / 'inception_v1.ckpt').read_bytes()})
+    mirror.files['flower_photos.tgz'] = tarred({
+        'flower_photos/%s/%d.jpg' % (kind, n): jpeg(10 * k + n, (240, 200))
+        for k, kind in enumerate(['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']) for n in range(8)})
+    run('finetune_inception_v1_on_flowers.sh', HEAD_STEPS='2', ALL_STEPS='1')
+    assert metrics(tmp_path / 'nets')['n'] == metrics(tmp_path / 'nets' / 'all')['n'] == 4
+    assert os.path.exists(str(tmp_path / 'nets' / 'all' / 'model.ckpt-1.index'))
