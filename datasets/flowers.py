@@ -34,6 +34,6 @@ def read(paths):
 
 
 PUBLISHED = Published(
-    [Archive('http://download.tensorflow.org/example_images/flower_photos.tgz', 228813984,
+    [Archive('https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz', 228813984,
              '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c')],
     {split: ('flowers_%s_%%05d-of-%%05d.tfrecord' % split, 5) for split in ('train', 'validation')}, read)

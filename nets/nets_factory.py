@@ -33,40 +33,60 @@ class Net:
     batch_norm_epsilon: Optional[float] = None
     dropout: Optional[float] = None             #: the share that is dropped, not kept
     classes: int = 1001                         #: what parameters, multiply_adds, accuracy and weights refer to
-    parameters: Optional[int] = None
-    multiply_adds: Optional[int] = None         #: of one picture (video: clip) of image_size
+    parameters: Optional[int] = None            #: trained ones, without an auxiliary head
+    multiply_adds: Optional[int] = None         #: for a picture (video: 64 frames) of image_size
     accuracy: Optional[Tuple[float, float]] = None              #: published ImageNet top-1 and top-5, percent
     source: str = 'slim'                        #: who published the accuracy: 'slim' is the table of slim's README
     weights: Optional[str] = None               #: the published archive's file name or URL
 
 
-def _convolutional(name, arg_scope='vgg_arg_scope', **record):
-    """A record of AlexNet, OverFeat or VGG."""
-    arguments = dict({'table': name}, **record.pop('arguments', {}))
-    return Net(name, 'classic:build_convolutional', name, (name + '/fc8',), name + '/fc8/squeezed', arguments,
-               arg_scope=arg_scope, preprocessing='vgg', dropout=0.5, classes=1000, **record)
+_MODELS = 'http://download.tensorflow.org/models/'
 
 
-def _inception(version, scope, head, output, builder='build', arg_scope='inception_arg_scope', **record):
-    """A record of an Inception."""
-    return Net('inception_' + version, 'inception:' + builder, scope, tuple('%s/%s' % (scope, part) for part in head),
-               '%s/%s' % (scope, output), {'table': version}, arg_scope=arg_scope, batch_norm_decay=0.9997,
-               batch_norm_epsilon=0.001, dropout=0.2, **record)
+def _archive(name, date):
+    """The URL of slim's archive of a net's weights; None without a date."""
+    return date and '%s%s_%s.tar.gz' % (_MODELS, name, date)
 
 
-def _video(name, **record):
+def _small(name, scope, logits, output, **record):
+    """A record of LeNet or CifarNet."""
+    return Net(name, 'classic:build_' + name, scope, (scope + '/' + logits,), output, arg_scope=name + '_arg_scope',
+               preprocessing=name, smallest=4, dropout=0.5, classes=10, **record)
+
+
+def _convolutional(name, image_size, smallest, largest, parameters, multiply_adds, accuracy=None, fc_stddev=None,
+                   arg_scope='vgg_arg_scope'):
+    """A record of AlexNet, OverFeat or VGG, whose largest picture still gives one row of logits."""
+    return Net(name, 'classic:build_convolutional', name, (name + '/fc8',), name + '/fc8/squeezed',
+               {'table': name, 'fc_stddev': fc_stddev}, image_size, smallest, largest, 'vgg', arg_scope=arg_scope,
+               dropout=0.5, classes=1000, parameters=parameters, multiply_adds=multiply_adds, accuracy=accuracy,
+               weights=_archive(name, accuracy and '2016_08_28'))
+
+
+def _inception(version, scope, output, sizes, parameters, multiply_adds, accuracy, date, builder='build',
+               arg_scope='inception_arg_scope'):
+    """A record of an Inception. Pictures of 299 are those of the nets with an auxiliary head."""
+    name, heads = 'inception_' + version, ('Logits',) if sizes[0] == 224 else ('Logits', 'AuxLogits')
+    return Net(name, 'inception:' + builder, scope, tuple(scope + '/' + head for head in heads), scope + '/' + output,
+               {'table': version}, *sizes, arg_scope=arg_scope, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
+               dropout=0.2, parameters=parameters, multiply_adds=multiply_adds, accuracy=accuracy,
+               weights=_archive(name, date))
+
+
+def _video(name, parameters, multiply_adds):
     """A record of a net for clips [batch, frames, height, width, 3]; multiply_adds are those of 64 frames."""
     return Net(name, 'video:build', 'InceptionV1', ('InceptionV1/Logits',), 'InceptionV1/Logits/Predictions/Reshape_1',
-               {'table': name}, video=True, arg_scope='video_arg_scope', batch_norm_decay=0.999,
-               batch_norm_epsilon=0.001, dropout=0.2, classes=400, **record)
+               {'table': name}, largest=224, video=True, arg_scope='video_arg_scope', batch_norm_decay=0.999,
+               batch_norm_epsilon=0.001, dropout=0.2, classes=400, parameters=parameters, multiply_adds=multiply_adds)
 
 
-def _resnet(version, size, **record):
-    """A record of a ResNet."""
+def _resnet(version, size, parameters, multiply_adds, accuracy=None, date=None, source='slim'):
+    """A record of a ResNet. v2's published weights were trained with preprocessing 'inception' at 299, not slim's."""
     name = 'resnet_v%d_%d' % (version, size)
     return Net(name, 'resnet:build', name, (name + '/logits',), name + '/predictions/Reshape_1',
-               {'version': version, 'size': size}, preprocessing='vgg', arg_scope='resnet_arg_scope',
-               batch_norm_decay=0.997, batch_norm_epsilon=1e-5, classes=1001 if version == 2 else 1000, **record)
+               {'version': version, 'size': size}, smallest=5, preprocessing='vgg', arg_scope='resnet_arg_scope',
+               batch_norm_decay=0.997, batch_norm_epsilon=1e-5, classes=999 + version, parameters=parameters,
+               multiply_adds=multiply_adds, accuracy=accuracy, source=source, weights=_archive(name, date))
 
 
 def _mobilenet_v1(name, width, parameters, multiply_adds, accuracy):
@@ -75,7 +95,7 @@ def _mobilenet_v1(name, width, parameters, multiply_adds, accuracy):
                'MobilenetV1/Predictions/Reshape_1', {'depth_multiplier': width}, largest=256,
                arg_scope='mobilenet_v1_arg_scope', batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.001,
                parameters=parameters, multiply_adds=multiply_adds, accuracy=accuracy, source="slim's mobilenet_v1.md",
-               weights='http://download.tensorflow.org/models/mobilenet_v1_2018_02_22/mobilenet_v1_%s_224.tgz' % width)
+               weights='%smobilenet_v1_2018_02_22/mobilenet_v1_%s_224.tgz' % (_MODELS, width))
 
 
 def _mobilenet(name, width, weights, parameters, multiply_adds, accuracy):
@@ -96,29 +116,39 @@ def _nasnet(name, auxiliary, weights, parameters, multiply_adds, **record):
     imagenet = dict(batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5, smallest=67)
     return Net(name, 'nasnet:build', '', ('final_layer', 'aux_%d' % auxiliary), 'final_layer/predictions',
                {'table': name}, arg_scope=name + '_arg_scope', parameters=parameters, multiply_adds=multiply_adds,
-               weights=weights and 'https://storage.googleapis.com/download.tensorflow.org/models/' + weights,
-               **dict(imagenet, **record))
+               weights=weights and _MODELS + weights, **dict(imagenet, **record))
 
 
 _RECORDS = [
-    _convolutional('alexnet_v2', 'alexnet_v2_arg_scope', arguments={'fc_stddev': 0.005}),
-    Net('cifarnet', 'classic:build_cifarnet', 'CifarNet', ('CifarNet/logits',), 'CifarNet/Predictions/Reshape_1',
-        arg_scope='cifarnet_arg_scope', preprocessing='cifarnet', image_size=32, dropout=0.5, classes=10),
-    _convolutional('overfeat', image_size=231, arguments={'fc_stddev': 0.005}),
-    _convolutional('vgg_a'),
-    _convolutional('vgg_16'),
-    _convolutional('vgg_19'),
-    _inception('v1', 'InceptionV1', ['Logits'], 'Logits/Predictions/Reshape_1'),
-    _inception('v2', 'InceptionV2', ['Logits'], 'Predictions/Reshape_1'),
-    _inception('v3', 'InceptionV3', ['Logits', 'AuxLogits'], 'Predictions/Reshape_1', image_size=299),
-    _inception('v4', 'InceptionV4', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full', image_size=299),
-    _inception('resnet_v2', 'InceptionResnetV2', ['Logits', 'AuxLogits'], 'Logits/Predictions', 'build_full',
-               'inception_resnet_v2_arg_scope', image_size=299),
-    _video('i3d'), _video('s3dg'),
-    Net('lenet', 'classic:build_lenet', 'LeNet', ('LeNet/fc4',), 'Predictions/Reshape_1', channels=1,
-        arg_scope='lenet_arg_scope', preprocessing='lenet', image_size=28, dropout=0.5, classes=10),
-    _resnet(1, 50), _resnet(1, 101), _resnet(1, 152), _resnet(1, 200),
-    _resnet(2, 50), _resnet(2, 101), _resnet(2, 152), _resnet(2, 200),
+    _convolutional('alexnet_v2', 224, 195, 226, 50303912, 736555776, None, 0.005, 'alexnet_v2_arg_scope'),
+    _small('cifarnet', 'CifarNet', 'logits', 'CifarNet/Predictions/Reshape_1', image_size=32, parameters=1756426,
+           multiply_adds=32778112),
+    _convolutional('overfeat', 231, 231, 262, 145704424, 2647011328, None, 0.005),
+    _convolutional('vgg_a', 224, 224, 255, 132863336, 7609090048),
+    _convolutional('vgg_16', 224, 224, 255, 138357544, 15470264320, (71.5, 89.8)),
+    _convolutional('vgg_19', 224, 224, 255, 143667240, 19632062464, (71.1, 89.8)),
+    _inception('v1', 'InceptionV1', 'Logits/Predictions/Reshape_1', (224, 1, 256), 6618649, 1498377216,
+               (69.8, 89.6), '2016_08_28'),
+    _inception('v2', 'InceptionV2', 'Predictions/Reshape_1', (224, 1, 256), 11179361, 1934858240,
+               (73.9, 91.8), '2016_08_28'),
+    _inception('v3', 'InceptionV3', 'Predictions/Reshape_1', (299, 107, 346), 23819401, 5713218144,
+               (78.0, 93.9), '2016_08_28'),
+    _inception('v4', 'InceptionV4', 'Logits/Predictions', (299, 107), 42649769, 12253976160,
+               (80.2, 95.2), '2016_09_09', 'build_flat'),
+    _inception('resnet_v2', 'InceptionResnetV2', 'Logits/Predictions', (299, 107), 55814729, 13155795552,
+               (80.4, 95.3), '2016_08_30', 'build_flat', 'inception_resnet_v2_arg_scope'),
+    _video('i3d', 12689984, 111153143808),
+    _video('s3dg', 9518848, 64184810240),
+    _small('lenet', 'LeNet', 'fc4', 'Predictions/Reshape_1', image_size=28, channels=1, parameters=3274634,
+           multiply_adds=13883904),
+    _resnet(1, 50, 25557032, 3482255360, (75.2, 92.2), '2016_08_28'),
+    _resnet(1, 101, 44549160, 7194476544, (76.4, 92.9), '2016_08_28'),
+    _resnet(1, 152, 60192808, 10906697728, (76.8, 93.2), '2016_08_28'),
+    _resnet(1, 200, 64673832, 14400552960),
+    _resnet(2, 50, 25570409, 3482257408, (75.6, 92.8), '2017_04_14'),
+    _resnet(2, 101, 44579945, 7194478592, (77.0, 93.7), '2017_04_14'),
+    _resnet(2, 152, 60238953, 10906699776, (77.8, 94.1), '2017_04_14'),
+    _resnet(2, 200, 64728169, 14400555008, (79.9, 95.2), source='He et al. 2016, at 320'),
     _mobilenet_v1('mobilenet_v1', 1.0, 4233001, 568741376, (70.9, 89.9)),
     _mobilenet_v1('mobilenet_v1_075', 0.75, 2586329, 325401216, (68.4, 88.2)),
     _mobilenet_v1('mobilenet_v1_050', 0.5, 1332105, 149497600, (63.3, 84.9)),
@@ -129,19 +159,15 @@ _RECORDS = [
     _mobilenet('mobilenet_v2_035', 0.35, 'mobilenet_v2_0.35_224', 1678409, 59287088, (60.3, 82.9)),
     _mobilenet('mobilenet_v3_small', 1.0, 'v3-small_224_1.0_float', 2543881, 56511424, (67.5, None)),
     _mobilenet('mobilenet_v3_large', 1.0, 'v3-large_224_1.0_float', 5484313, 216591040, (75.2, None)),
-    _mobilenet('mobilenet_v3_small_minimalistic', 1.0, 'v3-small-minimalistic_224_1.0_float',
-               2045761, 52289472, (61.9, None)),
-    _mobilenet('mobilenet_v3_large_minimalistic', 1.0, 'v3-large-minimalistic_224_1.0_float',
-               3925569, 209137984, (72.3, None)),
+    _mobilenet('mobilenet_v3_small_minimalistic', 1.0, 'v3-small-minimalistic_224_1.0_float', 2045761, 52289472, (61.9, None)),
+    _mobilenet('mobilenet_v3_large_minimalistic', 1.0, 'v3-large-minimalistic_224_1.0_float', 3925569, 209137984, (72.3, None)),
     _mobilenet('mobilenet_edgetpu', 1.0, 'mobilenet_edgetpu_224_1.0', 4092713, 990670464, (75.6, None)),
     _mobilenet('mobilenet_edgetpu_075', 0.75, 'mobilenet_edgetpu_224_0.75', 2989441, 624487584, (73.5, None)),
     _nasnet('nasnet_cifar', 11, None, 3346538, 544333312, classes=10, image_size=32, smallest=9,
             preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None),
     _nasnet('nasnet_mobile', 7, 'nasnet-a_mobile_04_10_2017.tar.gz', 5291035, 563639872, accuracy=(74.0, 91.6)),
-    _nasnet('nasnet_large', 11, 'nasnet-a_large_04_10_2017.tar.gz', 88757183, 23783418690, accuracy=(82.7, 96.2),
-            image_size=331),
-    _nasnet('pnasnet_large', 7, 'pnasnet-5_large_2017_12_13.tar.gz', 86061989, 24937400112, accuracy=(82.9, 96.2),
-            image_size=331),
+    _nasnet('nasnet_large', 11, 'nasnet-a_large_04_10_2017.tar.gz', 88757183, 23783418690, accuracy=(82.7, 96.2), image_size=331),
+    _nasnet('pnasnet_large', 7, 'pnasnet-5_large_2017_12_13.tar.gz', 86061989, 24937400112, accuracy=(82.9, 96.2), image_size=331),
     _nasnet('pnasnet_mobile', 5, 'pnasnet-5_mobile_2017_12_13.tar.gz', 5065568, 587294280, accuracy=(74.2, 91.9)),
 ]
 #: name: record, in slim's order.
@@ -157,9 +183,12 @@ def get_net(name):
     return NETS[name]
 
 
-def check_image_size(net, size):
-    """Refuses, before anything is built, a picture of `size` x `size` pixels that `net` (a record) cannot take."""
-    if size < net.smallest or (net.largest and size > net.largest):
+def check_image_size(net, size, single=True):
+    """Refuses, before anything is built, a picture of `size` x `size` pixels that `net` (a record) cannot take.
+
+    single: whether a picture has one row of logits, as it must in training; a map of them has no largest picture.
+    """
+    if size < net.smallest or (single and net.largest and size > net.largest):
         raise UserError('%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
             net.name, size, size, '%d to %d' % (net.smallest, net.largest) if net.largest
             else 'at least %d' % net.smallest, net.image_size))
@@ -172,8 +201,12 @@ def _function(net, name):
 def _build(net, *args, **kwargs):
     """slim's function of this net: (images, num_classes, is_training, ...) -> logits, end_points."""
     options = dict(net.arguments, **{'scope': net.scope} if net.scope else {})
-    options.update(kwargs)
-    return _function(net, net.builder.split(':')[1])(*args, **options)
+    return _function(net, net.builder.split(':')[1])(*args, **dict(options, **kwargs))
+
+
+def _base(net, *args, **kwargs):
+    """slim's trunk of this net: (images, final_endpoint, ...) -> map, end_points."""
+    return _function(net, 'base')(*args, **dict({'scope': net.scope}, table=net.arguments['table'], **kwargs))
 
 
 def _arg_scope(net, **kwargs):
@@ -191,9 +224,9 @@ def _named(function, net):
 def slims_names_of(module):
     """A module's __getattr__ (PEP 562) that gives it slim's functions: of slimtune.nets.classic, vgg_16 and so on."""
     def attribute(name):
-        name = name.replace('build_', '')       # slim's are nasnet.build_nasnet_mobile and so on
-        if name in NETS and NETS[name].builder.split(':')[0] == module:
-            return networks_map[name]
+        net, _, suffix = re.match('(?:build_)?(.*?)(_(arg_scope|base))?$', name).groups()     # nasnet has build_
+        if net in NETS and NETS[net].builder.split(':')[0] == module:
+            return {None: networks_map, 'arg_scope': arg_scopes_map, 'base': _base_map}[suffix][net]
         raise AttributeError('module slimtune.nets.%s has no attribute %r' % (module, name))
     return attribute
 
@@ -201,6 +234,7 @@ def slims_names_of(module):
 #: As in slim: name -> function, name -> arg scope's function.
 networks_map = {net.name: _named(_build, net) for net in NETS.values()}
 arg_scopes_map = {net.name: _named(_arg_scope, net) for net in NETS.values()}
+_base_map = {net.name: _named(_base, net) for net in NETS.values()}
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, frozen=None, seed=0):
@@ -215,11 +249,11 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, froze
 
     def network_fn(images, **kwargs):
         from slimtune.nets import layers
-
         from slimtune.runtime import slim
+        single = num_classes and kwargs.get('spatial_squeeze', True) and not kwargs.get('global_pool')
         for side in images.shape.as_list()[-3:-1]:
             if side is not None:
-                check_image_size(net, side)
+                check_image_size(net, side, single)
         with slim.arg_scope(arg_scopes_map[name](weight_decay=weight_decay)), \
                 slim.arg_scope([layers.batch_norm, layers.dropout, layers.drop_path], frozen=frozen), \
                 slim.arg_scope([layers.dropout, layers.drop_path], seed=seed):

@@ -50,7 +50,8 @@ def members(path):
     """
     opened = {'tar': _tar_members, 'zip': _zip_members}.get(kind(path))
     if opened is None:
-        raise UserError('%s is neither a tar nor a zip: fetch it again' % path)
+        with open(path, 'rb') as f:
+            raise UserError('%s is neither a tar nor a zip, it begins with %r: fetch it again' % (path, f.read(40)))
     left = limit(path)
     with explained(path):
         for name, size, stream in opened(path):
@@ -86,6 +87,17 @@ def gunzip(path):
     if len(data) > limit(path):
         raise UserError('%s would unpack to more than %d MB: not unpacked' % (path, limit(path) >> 20))
     return data
+
+
+def prove(path):
+    """Reads an archive, or a gzip file, to its end. Raises UserError as `members` and `gunzip` do."""
+    if kind(path) == 'gz':
+        gunzip(path)
+        return
+    for member in members(path):
+        with explained(path):
+            while member.stream.read(_CHUNK):
+                pass
 
 
 def limit(path):

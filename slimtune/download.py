@@ -28,10 +28,10 @@ def run(request):
         folder = data_set(asked)
         next_step('slimtune train %s --model %s' % (shlex.quote(folder), DATA_SETS[asked.dataset_name]))
     else:
-        name, prefix = asked.dataset_name, weights(asked)
-        own = name in nets_factory.NETS and not asked.output_dir
-        next_step('slimtune train FOLDER %s' % ('--model ' + name if own else '--model %s --checkpoint-path %s' % (
-            name if name in nets_factory.NETS else 'NET', shlex.quote(prefix))))
+        prefix = weights(asked)
+        net = asked.dataset_name if asked.dataset_name in nets_factory.NETS else 'NET'
+        found = net != 'NET' and not asked.output_dir and not asked.cache_dir      # train looks there by itself
+        next_step('slimtune train FOLDER --model %s%s' % (net, '' if found else ' --checkpoint-path ' + shlex.quote(prefix)))
 
 
 def overview(cache):
@@ -110,7 +110,7 @@ def extract(path, pattern, folder, name):
 
 def _copy(member, out, path):
     while True:
-        with archives.explained(path):
+        with archives.explained(path):      # a full disk is no damaged archive
             data = member.stream.read(_COPY)
         if not data:
             return

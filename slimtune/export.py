@@ -91,7 +91,8 @@ def facts(exported_model):
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': preprocessing_factory.style_of(inputs.preprocessing), 'use_grayscale': inputs.use_grayscale,
-        'classes': exported_model.class_names, 'averages': exported_model.averages,
+        'dct_method': inputs.dct_method, 'classes': exported_model.class_names,
+        'averages': exported_model.averages,
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,

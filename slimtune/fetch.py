@@ -81,27 +81,26 @@ def check(path, name, expected, cache, ours=False):
 
     ours: the file is the cache's own, and not kept where it is wrong.
     """
-    found = sha256(path)
-    recorded = _sums(os.path.join(cache, SUMS)).get(name)
-    wanted = expected or recorded
+    found, recorded = sha256(path), os.path.join(cache, SUMS)
+    sums = _sums(recorded) if os.path.exists(recorded) else {}
+    wanted = expected or sums.get(name)
     if wanted == found:
         return
-    if wanted:
-        if ours:
-            os.remove(path)
-        raise UserError('%s is not the file it should be: its SHA-256 is %s, %s is %s. %s' % (
-            path, found, 'the right one' if expected else 'at the first download it', wanted,
-            'It was not kept' if ours else 'Fetch it again'))
-    if not archives.kind(path):
-        with open(path, 'rb') as f:
-            begins = f.read(40)
-        if ours:
-            os.remove(path)
-        raise UserError('%s is no archive, it begins with %r: %s' % (name, begins, 'a proxy\'s page? It was not kept'
-                                                                      if ours else 'fetch it again'))
+    try:
+        if expected:
+            raise UserError('%s is not the file it should be: its SHA-256 is %s, the right one is %s' % (path, found, expected))
+        if wanted:
+            raise UserError('%s has changed: its SHA-256 is %s, at the first download it was %s. If the new one is right, remove '
+                            'its line from %s' % (path, found, wanted, recorded))
+        archives.prove(path)        # a proxy's page, or half a file, must not become what the right one is compared with
+    except UserError as e:
+        if not ours:
+            raise
+        os.remove(path)
+        raise UserError('%s. It was not kept' % e) from e
     os.makedirs(cache, exist_ok=True)
-    sums = dict(_sums(os.path.join(cache, SUMS)), **{name: found})
-    files.write_text(os.path.join(cache, SUMS), ''.join('%s  %s\n' % (sums[key], key) for key in sorted(sums)))
+    sums[name] = found
+    files.write_text(recorded, ''.join('%s  %s\n' % (sums[key], key) for key in sorted(sums)))
     say('Nobody publishes a checksum of %s. Recorded, to be compared from now on: SHA-256 %s' % (name, found))
 
 
@@ -115,10 +114,8 @@ def sha256(path):
 
 
 def _sums(path):
-    """A file of sums as {name: SHA-256}; {} where the cache has none yet. Raises UserError for anything else."""
+    """A file of sums as {name: SHA-256}. Raises UserError for anything else."""
     if not os.path.isfile(path):
-        if os.path.basename(path) == SUMS:
-            return {}
         raise UserError('no file of checksums at %s' % path)
     with open(path, encoding='utf-8', errors='replace') as f:
         lines = [line.strip() for line in f if line.strip()]
@@ -147,14 +144,13 @@ def _alone(path):
 def _download(address, archive, path, expected, size, next_step):
     """Downloads to `path`, whole. What came before a break is kept in a .part file, beside it what it is a part of."""
     part = _Part(path)
-    for fresh in (False, True):
-        resumed = part.have() > 0
+    pieces = part.have() > 0
+    _complete(address, archive.name, part, size, next_step)
+    if (pieces or part.joined) and expected and sha256(part.path) != expected:
+        # The pieces may be of two files: some servers cannot tell them apart.
+        say('What was put together is not %s; downloading it anew.' % archive.name)
+        part.drop()
         _complete(address, archive.name, part, size, next_step)
-        if not (resumed or part.joined) or not expected or sha256(part.path) == expected:
-            break
-        if not fresh:       # the pieces may be of two files: a server that cannot tell them apart
-            say('What was put together is not %s; downloading it anew.' % archive.name)
-            part.drop()
     os.replace(part.path, path)
     part.drop()
 
@@ -168,9 +164,7 @@ class _Part:
 
     def have(self):
         """Bytes that can be added to: none without a note of which file they are from."""
-        if os.path.exists(self.path) and os.path.exists(self._notes):
-            return os.path.getsize(self.path)
-        return 0
+        return os.path.getsize(self.path) if os.path.exists(self.path) and 'validator' in self.notes() else 0
 
     def notes(self):
         """What was noted with the first bytes: the file's length and the server's validator."""

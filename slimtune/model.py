@@ -5,7 +5,7 @@ import re
 
 from slimtune import files
 from slimtune.checkpoint import AVERAGE, Checkpoint, compare, restore, within
-from slimtune.data import Input
+from slimtune.data import FAST, Input
 from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
@@ -40,10 +40,19 @@ def inputs_of(net, options, size, channels=None, threads=4, readers=4, labels_of
 # Which variables are trained
 
 def trainable_scopes(net, text):
-    """The scopes that --trainable-scopes means: [] for everything. `head` and `all` are understood."""
+    """The scopes that --trainable-scopes means: [] for everything. `head` and `all` are understood.
+
+    UserError for what is no regular expression.
+    """
     if text in (None, '', 'all'):
         return []
-    return list(net.head) if text == 'head' else text.split(',')
+    scopes = list(net.head) if text == 'head' else text.split(',')
+    for scope in scopes:
+        try:
+            re.compile(scope)
+        except re.error as e:
+            raise UserError('--trainable-scopes %s is no regular expression: %s' % (scope, e))
+    return scopes
 
 
 def frozen_by(scopes):
@@ -63,10 +72,7 @@ def variables_to_train(scopes):
         return everything
     chosen = []
     for scope in scopes:
-        try:
-            matches = [v for v in everything if re.match(scope, v.op.name)]
-        except re.error as e:
-            raise UserError('--trainable-scopes %s is no regular expression: %s' % (scope, e))
+        matches = [v for v in everything if re.match(scope, v.op.name)]
         if not matches:
             raise UserError('no trainable variable in scope %s%s' % (scope, did_you_mean(scope, everything)))
         chosen += matches
@@ -94,6 +100,8 @@ def load(path, run, net_options, size, class_names, averages, labels_offset=0, t
     net = nets_factory.get_net(net_options.model_name)
     inputs = inputs_of(net, net_options, size or run.get('image_size'), run.get('channels') or channels_of(saved, net),
                        threads, labels_offset=labels_offset)
+    if not run:         # slim trained it, and slim's pictures were decoded so
+        inputs = dataclasses.replace(inputs, dct_method=FAST)
     trained = run.get('classes')
     if trained and class_names and trained != class_names:
         raise UserError('%s was trained on the classes %s, but these are %s' % (

@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 
-from slimtune import engine, model, options, pictures
-from slimtune.data import Input
+from slimtune import data, engine, model, options, pictures
 from slimtune.datasets import labels
 from slimtune.errors import UsageError, UserError
 from slimtune.preprocessing import evaluation, preprocessing_factory
+from slimtune.runtime import session_config, tf
 from slimtune.terminal import progress, result, warn
 
 
@@ -40,7 +40,8 @@ def answering(predicted, net_options, run, averages):
     try:
         with open(description, encoding='utf-8') as f:
             facts = json.load(f)
-        inputs = Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'])
+        inputs = data.Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'],
+                            dct_method=facts.get('dct_method', data.ACCURATE))
         classes = facts['classes']
         graph_def = engine.read_graph(os.path.join(path, 'frozen.pb'))
     except (ValueError, KeyError, TypeError) as e:
@@ -71,11 +72,11 @@ def predict(graph_def, inputs, paths, batch_size):
 
     inputs: how pictures reach the net. A picture that cannot be read is an answer, not the end.
     """
-    answering_engine, style = engine.load(graph_def), preprocessing_factory.style_of(inputs.preprocessing)
+    answering_engine, decode = engine.load(graph_def), decoder(inputs)
     with progress('predicting', len(paths)) as bar:
         for begin in range(0, len(paths), batch_size):
             batch = paths[begin:begin + batch_size]
-            read = [prepared(path, inputs, style) for path in batch]
+            read = [prepared(path, inputs, decode) for path in batch]
             images = [image for image, _ in read if image is not None]
             answers = iter(answering_engine.run(np.stack(images))[1] if images else ())
             for path, (image, why) in zip(batch, read):
@@ -84,14 +85,33 @@ def predict(graph_def, inputs, paths, batch_size):
     answering_engine.close()
 
 
-def prepared(path, inputs, style):
-    """A picture as a net's input: (float32 [size, size, channels], None), or (None, why not)."""
+def decoder(inputs):
+    """How pictures are decoded for a net: a function of bytes that returns uint8 [height, width, channels]."""
+    mode = 'L' if inputs.channels == 1 and not inputs.use_grayscale else 'RGB'
+
+    def by_pillow(encoded):
+        array = np.asarray(pictures.open_upright(encoded).convert(mode))
+        return array.reshape(array.shape[:2] + (-1,))
+
+    def by_tensorflow(encoded):
+        return session.run(image, {placeholder: pictures.encode(encoded, pictures.inspect(encoded))})
+
+    if inputs.dct_method == data.ACCURATE:
+        return by_pillow
+    session = tf.Session(graph=tf.Graph(), config=session_config(cpu_only=True))
+    with session.graph.as_default():
+        placeholder = tf.placeholder(tf.string, [])
+        image = data.decode(placeholder, inputs)
+    return by_tensorflow
+
+
+def prepared(path, inputs, decode):
+    """A picture as a net's input: (float32 [size, size, channels], None), or (None, why not). decode: of `decoder`."""
     try:
         with open(path, 'rb') as f:
-            image = pictures.open_upright(f.read())
-        array = np.asarray(image.convert('L' if inputs.channels == 1 and not inputs.use_grayscale else 'RGB'))
-        array = array.reshape(array.shape[:2] + (-1,))
-        return evaluation.evaluate_array(style, array, inputs.size, inputs.size, use_grayscale=inputs.use_grayscale), None
+            image = decode(f.read())
+        style = preprocessing_factory.style_of(inputs.preprocessing)
+        return evaluation.evaluate_array(style, image, inputs.size, inputs.size, use_grayscale=inputs.use_grayscale), None
     except (pictures.BadPicture, OSError) as e:
         return None, getattr(e, 'strerror', None) or str(e)
 

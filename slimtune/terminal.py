@@ -9,7 +9,7 @@ import time
 
 from absl import flags, logging
 
-_PIPED_WIDTH = 120
+_PIPED_WIDTH = 1000     # nothing is folded: what reads a pipe folds by itself, or not
 _SECONDS_BETWEEN_LINES = 10.0
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from slimtune import checkpoint, convert, data, features, model, options
+from slimtune import checkpoint, convert, data, download, features, model, options, weights
 from slimtune import optimizer as optimizers
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
@@ -40,9 +40,23 @@ def run(request):
     if not run_options.train_dir:
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
-    train(data_options, request[options.Net], request[options.Start], run_options, request[options.Schedule],
+    start = request[options.Start]
+    if request.folder_form and not start.checkpoint_path and not checkpoint.find_latest(run_options.train_dir):
+        start = dataclasses.replace(start, checkpoint_path=published(request[options.Net].model_name, start,
+                                                                     request[options.Cache].cache_dir))
+    train(data_options, request[options.Net], start, run_options, request[options.Schedule],
           request[options.Optimizer], request[options.Cache], request[options.Engine], request[options.Machines],
           request.folder_form)
+
+
+def published(net_name, start, cache_dir):
+    """The downloaded weights of a net, for the folder form without a checkpoint; None where nobody published any, or the
+    user says what to train without. UserError names the command that gets them."""
+    found = download.find_weights(net_name, cache_dir)
+    if found or start.trainable_scopes or net_name not in weights.WEIGHTS:
+        return found
+    raise UserError('%s begins with published weights: %s. Or --checkpoint-path, or --trainable-scopes all to begin at random'
+                    % (net_name, download.how_to_get(net_name, cache_dir)))
 
 
 def train(data_options, net_options, start, run_options, schedule, optimizer, cache, engines, machines, folder_form=False):

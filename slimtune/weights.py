@@ -1,13 +1,13 @@
 """Where the published weights of slim's nets are: one table, facts only.
 
-Addresses are those of slim's README and its MobileNet pages. Sizes and SHA-256 sums are those that the Open Model Zoo
-publishes for the same addresses; where nobody does, they are None: then the first download is recorded, and every later
-one compared with it.
+Addresses are those of slim's README and its MobileNet pages; http://download.tensorflow.org, which they name, is the
+bucket of that name, asked here over TLS, because most of its files have no published sum. Sizes and SHA-256 sums are
+those that the Open Model Zoo publishes for the same files; where nobody does, they are None: then the first download is
+recorded, and every later one compared with it.
 """
 from slimtune.archives import Archive
 
-_MODELS = 'http://download.tensorflow.org/models/'
-_NASNETS = 'https://storage.googleapis.com/download.tensorflow.org/models/'
+_MODELS = 'https://storage.googleapis.com/download.tensorflow.org/models/'
 _V1 = _MODELS + 'mobilenet_v1_2018_08_02/'
 _V2 = 'https://storage.googleapis.com/mobilenet_v2/checkpoints/'
 _V3 = 'https://storage.googleapis.com/mobilenet_v3/checkpoints/'
@@ -52,8 +52,8 @@ WEIGHTS = {
     # What EdgeTPU's checkpoints are called is documented nowhere: '*' is the only one, or the one in ema/.
     'mobilenet_edgetpu': Archive(_EDGETPU + 'mobilenet_edgetpu_224_1.0.tgz', checkpoint='*'),
     'mobilenet_edgetpu_075': Archive(_EDGETPU + 'mobilenet_edgetpu_224_0.75.tgz', checkpoint='*'),
-    'nasnet_mobile': Archive(_NASNETS + 'nasnet-a_mobile_04_10_2017.tar.gz', checkpoint='model.ckpt'),
-    'nasnet_large': Archive(_NASNETS + 'nasnet-a_large_04_10_2017.tar.gz', checkpoint='model.ckpt'),
-    'pnasnet_mobile': Archive(_NASNETS + 'pnasnet-5_mobile_2017_12_13.tar.gz', checkpoint='model.ckpt'),
-    'pnasnet_large': Archive(_NASNETS + 'pnasnet-5_large_2017_12_13.tar.gz', checkpoint='model.ckpt'),
+    'nasnet_mobile': Archive(_MODELS + 'nasnet-a_mobile_04_10_2017.tar.gz', checkpoint='model.ckpt'),
+    'nasnet_large': Archive(_MODELS + 'nasnet-a_large_04_10_2017.tar.gz', checkpoint='model.ckpt'),
+    'pnasnet_mobile': Archive(_MODELS + 'pnasnet-5_mobile_2017_12_13.tar.gz', checkpoint='model.ckpt'),
+    'pnasnet_large': Archive(_MODELS + 'pnasnet-5_large_2017_12_13.tar.gz', checkpoint='model.ckpt'),
 }

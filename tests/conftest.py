@@ -10,6 +10,14 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DIGITS = 20         # pictures of each class in the `pictures` fixture
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_cache(tmp_path_factory):
+    """Features and downloads of the tests are kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('SLIMTUNE_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture
 def slimtune(tmp_path):
     """slimtune(*words, code=0, **environment) runs the installed command in tmp_path and gives the finished process.
@@ -126,3 +134,21 @@ def save_variables():
             saver = tf.train.Saver(write_version=tf.train.SaverDef.V1 if v1 else tf.train.SaverDef.V2)
             return saver.save(session, str(path), write_meta_graph=False, write_state=False)
     return save
+
+
+@pytest.fixture(scope='session')
+def weights_of():
+    """weights_of(net, num_classes): the variables of a net with random weights, statistics included: {name: array}."""
+    import numpy as np
+
+    from slimtune import model
+    from slimtune.nets import nets_factory
+    around = {'moving_variance': 1, 'gamma': 1}
+
+    def draw(net, num_classes):
+        rng = np.random.RandomState(0)
+        shapes = model.shapes_of(nets_factory.get_net(net), num_classes)
+        return {name: (rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape) if len(shape) > 1 else
+                       rng.normal(around.get(name.split('/')[-1], 0), 0.01, shape)).astype(np.float32)
+                for name, shape in shapes.items()}
+    return draw

@@ -18,21 +18,12 @@ def place(trained, tmp_path):
         shutil.copytree(str(trained / name), str(tmp_path / name))
 
 
-@pytest.fixture(scope='session')
-def shapes():
-    """shapes(net, classes): {variable: shape} of a net."""
-    from slimtune import model
-    from slimtune.nets import nets_factory
-    return lambda name, classes: model.shapes_of(nets_factory.get_net(name), classes)
-
-
 @pytest.fixture
-def published(shapes, save_variables, tmp_path):
-    """published(net, classes, **changes of shapes): writes net.ckpt with random weights and returns {variable: array}."""
+def published(weights_of, save_variables, tmp_path):
+    """published(net, classes, without=scopes, layer=its shape): writes net.ckpt, random weights, and returns {name: array}."""
     def write(net, classes, v1=False, without=(), **other_shapes):
-        rng = np.random.RandomState(0)
-        weights = {name: rng.uniform(0.01, 0.05, other_shapes.get(name.split('/')[1], shape)).astype(np.float32)
-                   for name, shape in shapes(net, classes).items() if not name.startswith(tuple(without))}
+        weights = {name: np.zeros(other_shapes[name.split('/')[1]], np.float32) if name.split('/')[1] in other_shapes else value
+                   for name, value in weights_of(net, classes).items() if not name.startswith(tuple(without))}
         save_variables(weights, tmp_path / (net + '.ckpt'), v1)
         return weights
     return write
@@ -68,6 +59,7 @@ def test_batch_norm_update_moves_statistics_as_slim_does_and_nothing_else(here, 
 def test_a_layer_that_is_trained_moves_its_own_statistics_only(here, published, values):
     before = published('mobilenet_v1_025', 3)
     said = here(*MOBILENET + ['--train_dir=there', '--checkpoint_path=mobilenet_v1_025.ckpt',
+                              '--optimizer=adam', '--opt_epsilon=1e-8',
                               '--trainable_scopes=MobilenetV1/Conv2d_13, MobilenetV1/Conv2d_13_pointwise,'])
     assert '6 of 83 variables trained' in said          # two scopes that overlap, each variable once
     assert changed(before, values('there')) == {name for name in before if '/Conv2d_13' in name}
@@ -146,8 +138,9 @@ def test_moving_averages_are_kept_of_all_model_variables_and_begin_at_the_checkp
 
 
 @pytest.mark.parametrize('named', ['pic_lenet', 'pic_lenet/', 'pic_lenet/model.ckpt-60', 'pic_lenet/model.ckpt-60.meta',
-                                   'pic_lenet/model.ckpt-60.data-00000-of-00001', 'lenet.ckpt', 'moved', '$PWD/pic_lenet'])
-def test_a_checkpoint_may_be_named_by_anything_of_it(here, published, values, named):
+                                   'pic_lenet/model.ckpt-60.data-00000-of-00001', 'lenet.ckpt', 'moved', '$HERE/pic_lenet'])
+def test_a_checkpoint_may_be_named_by_anything_of_it(here, published, values, monkeypatch, named):
+    monkeypatch.setenv('HERE', os.getcwd())
     if named == 'lenet.ckpt':
         published('lenet', 3, v1=True)
         assert os.path.isfile('lenet.ckpt')

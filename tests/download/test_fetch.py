@@ -1,11 +1,12 @@
 """The downloader against a server that does everything wrong."""
-import gzip
 import hashlib
+import io
 import os
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 
@@ -14,9 +15,22 @@ import pytest
 from slimtune import fetch
 from slimtune.archives import Archive
 from slimtune.errors import UserError
+from slimtune.weights import WEIGHTS
 
 NAME = 'inception_v3_2016_08_28.tar.gz'
-DATA, OTHER = (gzip.compress(random.Random(seed).getrandbits(2400000).to_bytes(300000, 'big')) for seed in (1, 2))
+
+
+def archived(seed):
+    """A tar of 300,000 bytes that do not compress."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode='w:gz') as tar:
+        info = tarfile.TarInfo('inception_v3.ckpt')
+        info.size = 300000
+        tar.addfile(info, io.BytesIO(random.Random(seed).getrandbits(2400000).to_bytes(300000, 'big')))
+    return stream.getvalue()
+
+
+DATA, OTHER = archived(1), archived(2)
 CHUNK = 1 << 15         # what a break may lose
 SUM, OTHER_SUM = (hashlib.sha256(data).hexdigest() for data in (DATA, OTHER))
 
@@ -117,24 +131,26 @@ def test_a_sum_nobody_publishes_is_recorded_and_compared_ever_after(get, mirror,
     assert (cache / 'SHA256SUMS').read_text() == '%s  %s\n' % (SUM, NAME)
     (cache / NAME).unlink()
     mirror.files[NAME] = OTHER
-    with pytest.raises(UserError, match='at the first download it is ' + SUM):
+    with pytest.raises(UserError, match='at the first download it was %s. If the new one is right, remove its line from' % SUM):
         get(None)
     assert kept(cache) == ['SHA256SUMS']
 
 
-def test_a_proxys_page_is_no_archive_and_not_recorded(get, mirror, cache):
-    mirror.files[NAME] = b'<html>Please log in</html>'
-    with pytest.raises(UserError, match='no archive.*<html>'):
+@pytest.mark.parametrize('wrong', [b'<html>Please log in</html>', DATA[:100000]], ids=['a proxy\'s page', 'half a file'])
+def test_what_is_no_whole_archive_is_not_recorded(get, mirror, cache, wrong):
+    mirror.files[NAME] = wrong
+    with pytest.raises(UserError, match='(it begins with b.<html>|is damaged).*not kept'):
         get(None)
     assert kept(cache) == []
+    mirror.files[NAME] = DATA
+    assert get(None) == DATA
 
 
 def test_without_a_network_the_file_and_the_folder_are_named(download, cache, monkeypatch):
     monkeypatch.setattr(fetch, 'PAUSES', (0.01,))
     said = download('inception_v3', '--from', 'http://127.0.0.1:1', code=1)
     assert 'http://127.0.0.1:1/inception_v3_2016_08_28.tar.gz cannot be fetched, the connection was refused' in said
-    assert 'carry inception_v3_2016_08_28.tar.gz (http://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz) into %s' \
-        % cache in said
+    assert 'carry inception_v3_2016_08_28.tar.gz (%s) into %s' % (WEIGHTS['inception_v3'].address, cache) in said
 
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(get, mirror, cache):
@@ -156,6 +172,14 @@ def test_a_killed_download_goes_on_where_it_was(get, mirror, cache):
     running.wait()
     assert get() == DATA
     assert mirror.ranges()[1].startswith('bytes=') and kept(cache) == [NAME]
+
+
+def test_a_damaged_note_means_beginning_anew(get, mirror, cache):
+    cache.mkdir()
+    (cache / (NAME + '.part')).write_bytes(DATA[:1000])
+    (cache / (NAME + '.part.json')).write_text('{"total"')
+    assert get() == DATA
+    assert mirror.ranges() == [None] and kept(cache) == [NAME]
 
 
 def test_two_commands_that_want_the_same_file_fetch_it_once(get, mirror):
@@ -208,3 +232,5 @@ def test_sums_of_the_users_own_stand_in_for_the_published_ones(get, mirror, pinn
     nonsense.write_text('not a sum')
     with pytest.raises(UserError, match='no list of SHA-256 sums'):
         get(checksums=str(nonsense))
+    with pytest.raises(UserError, match='no file of checksums at'):
+        get(checksums=str(tmp_path / 'elsewhere' / 'SHA256SUMS'))

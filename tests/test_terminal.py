@@ -1,0 +1,154 @@
+"""What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of anybody's."""
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from slimtune import terminal
+
+SLIMTUNE = os.path.join(os.path.dirname(sys.executable), 'slimtune')
+CHATTER = re.compile(r'warn|deprecat|WARNING|tensorflow/|numpy|absl|cpu_feature|rebuild TensorFlow|oneDNN', re.I)
+
+
+def run_at_a_terminal(*words, folder):
+    """Runs slimtune with a terminal of 100 columns as its output: (exit code, what appeared there)."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 100, 0, 0))
+    process = subprocess.Popen([SLIMTUNE] + [str(word) for word in words], stdin=theirs, stdout=theirs, stderr=theirs,
+                               cwd=str(folder), env=dict(os.environ, TERM='xterm'))
+    os.close(theirs)
+    shown = b''
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:         # Linux: the other end is closed
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    return process.wait(), shown.decode('utf-8')
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """What is said in this process, as a StringIO set up by terminal.setup; afterwards as before."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, 'stdout', stream)
+    yield stream
+    monkeypatch.undo()
+    terminal.setup()
+
+
+# The commands
+
+def test_no_warning_of_tensorflow_numpy_or_absl_reaches_the_terminal(digits, slimtune, tmp_path):
+    os.symlink(str(digits), str(tmp_path / 'pic'))
+    said = [slimtune('train', 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 4,
+                     '--log-every-n-steps', 2, '--batch-size', 8, '--save-summaries-secs', 0)]
+    said += [slimtune('eval', 'net'), slimtune('export', 'net'), slimtune('predict', 'net/export', digits / 'one')]
+    for process in said:
+        assert process.stderr == '' and not CHATTER.search(process.stdout), process.stdout
+    lines = [line for line in said[0].stdout.splitlines() if line.startswith('global step')]
+    assert len(lines) == 2
+    assert all(re.fullmatch(r'global step [24]: loss = \d+\.\d{4} \(\d+\.\d{3} sec/step\)', line) for line in lines)
+    for process, following in zip(said, ('eval net', 'export net', 'predict net/export PICTURE …')):
+        assert process.stdout.splitlines()[-1] == 'Next: slimtune ' + following
+
+
+def test_a_bar_with_rate_and_time_left_where_a_person_watches(trained, tmp_path):
+    code, shown = run_at_a_terminal('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--batch-size', 8,
+                                    '--max-number-of-steps', 60, '--trainable-scopes', 'all', folder=tmp_path)
+    assert code == 0
+    assert re.search(r'training.*━.*\d+/60.*steps/s.*\d+:\d\d:\d\d', shown)
+    assert re.search(r'loss \d+\.\d{4}, \d+ pictures/s', shown) and 'global step' not in shown
+    assert not CHATTER.search(shown)
+
+
+def test_quiet_leaves_results_and_errors(trained, here, tmp_path):
+    assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--quiet') == ''
+    said = here('eval', 'net', '--quiet')
+    assert re.search(r'^Accuracy \d+\.\d% of \d+ pictures', said, re.M) and 'Next:' not in said and 'event file' not in said
+    assert here('eval', 'nowhere', '--quiet', code=1).startswith('slimtune: no checkpoint at nowhere')
+
+
+def test_verbose_shows_tensorflows_own_lines(trained, digits, slimtune):
+    words = ['predict', trained / 'pic_lenet', sorted((digits / 'one').iterdir())[0], '--verbose']
+    assert CHATTER.search(slimtune(*words, TF_CPP_MIN_LOG_LEVEL='0').stderr)
+
+
+def test_absls_flags_send_what_is_said_to_standard_error(trained, slimtune):
+    process = slimtune('train', trained / 'pic', '--model', 'lenet', '--train-dir', trained / 'pic_lenet', '--alsologtostderr',
+                       '--max-number-of-steps', 1)
+    assert process.stdout == ''
+    assert re.search(r'^I\d{4} .*\.py:\d+\] .* is trained: step 60 of 1\.', process.stderr, re.M)
+
+
+# The pieces
+
+def test_numbers_stand_to_the_right_and_wide_letters_are_counted(screen):
+    lines = terminal.table(['class', 'pictures', 'recall'], [['正常', 5, 0.5], ['a', 1200, 1.0]]).split('\n')
+    assert len(lines) == 4
+    ends = [line.index('1200') + 4 for line in lines if '1200' in line]
+    five, = (line for line in lines if '正常' in line)
+    assert five.index('5 ') + 1 == ends[0] - 2          # each of the two letters is two columns wide
+    assert lines[2].endswith('0.5000') and lines[3].endswith('1.0000')
+
+
+def test_a_table_of_nothing_is_its_headers(screen):
+    assert 'pictures' in terminal.table(['class', 'pictures'], [])
+
+
+def test_nothing_is_folded_in_a_pipe(screen):
+    name = 'class ' * 40
+    assert name.strip() in terminal.table(['class'], [[name]])
+
+
+def test_where_nobody_watches_a_line_comes_now_and_then(screen, monkeypatch):
+    terminal.setup()
+    monkeypatch.setattr(terminal, '_SECONDS_BETWEEN_LINES', 0.0)
+    with terminal.progress('reading', 4, 'files') as bar:
+        bar.advance(1)
+        bar.advance(3, 'done')
+    first, last = screen.getvalue().splitlines()
+    assert first.startswith('reading: 1 of 4 files, ') and last.startswith('reading: 4 of 4 files, ') and last.endswith('/s done')
+
+
+def test_what_is_said_can_be_silenced_and_sent_elsewhere(screen, capsys):
+    terminal.setup(quiet=True)
+    terminal.say('progress')
+    terminal.warn('beware')
+    terminal.result('42')
+    assert screen.getvalue() == '42\n'
+    terminal.setup(verbosity=-1)
+    terminal.say('progress')
+    terminal.warn('beware')
+    assert screen.getvalue() == '42\nnote: beware\n'
+    terminal.setup(to_stderr=True)
+    terminal.say('progress')
+    terminal.result('43')
+    assert screen.getvalue() == '42\nnote: beware\n43\n'
+    assert capsys.readouterr().err == 'progress\n'
+
+
+def test_a_reader_that_went_away_does_not_stop_what_is_done(capfd):
+    """`slimtune train … | head`: the steps go on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    before = sys.stdout
+    with open(writing, 'w', buffering=1) as sys.stdout:
+        try:
+            terminal.setup()
+            terminal.say('nobody reads this')
+            terminal.say('nor this')
+        finally:
+            sys.stdout = before
+            terminal.setup()
+    assert capfd.readouterr().err == ''
