@@ -156,20 +156,22 @@ TABLES = {'v1': V1(last_5b='Conv2d_0a_3x3'), 'v2': V2, 'v3': V3, 'v4': V4, 'resn
 #: How the trunk's weights start, where not as the arg scope says: truncated normal.
 STDDEVS = {'v1': 0.01}
 
-#: What follows the trunk of v1 to v3: the side of the pooling's kernel, the scopes, and an end point after dropout.
-Head = collections.namedtuple('Head', 'side pool dropout pre_logits logits predictions')
-HEADS = {'v1': Head(7, 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions'),      # sic
-         'v2': Head(7, 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions'),
-         'v3': Head(8, 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions')}
-#: What follows it in the others, which end in fully connected layers: the scopes.
-FlatHead = collections.namedtuple('FlatHead', 'pool dropout auxiliary_logits')
-FLAT_HEADS = {'v4': FlatHead('AvgPool_1a', 'Dropout_1b', 'Aux_logits'),
-              'resnet_v2': FlatHead('AvgPool_1a_8x8', 'Dropout', 'Logits')}
-#: Where the auxiliary head begins, its pooling's scope, and the row of its convolution over all of the map.
-Auxiliary = collections.namedtuple('Auxiliary', 'begins pool last')
-AUXILIARY = {'v3': Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 'Conv2d_2a_{0}x{1}:768 v ~.01'),
-             'v4': Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', 'Conv2d_2a:768 {0}x{1} v'),
-             'resnet_v2': Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', 'Conv2d_2a_5x5:768 {0}x{1} v')}    # sic
+#: What follows the trunk: the last pooling (side of its kernel, None for all of the map; scope; end point), dropout's
+#: scope, an end point after it, and the logits' row: without a kernel they are fully connected.
+Head = collections.namedtuple('Head', 'side pool pooled dropout pre_logits logits predictions auxiliary')
+#: The auxiliary head: the end point it begins from, its pooling's scope, the convolution of what is then the map (side:
+#: its kernel's, as above) and the logits.
+Auxiliary = collections.namedtuple('Auxiliary', 'begins pool side last logits')
+HEADS = {
+    'v1': Head(7, 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions', None),   # sic
+    'v2': Head(7, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions', None),
+    'v3': Head(8, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions',
+               Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 5, 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
+    'v4': Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
+               Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
+    'resnet_v2': Head(None, 'AvgPool_1a_8x8', 'global_pool', 'Dropout', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
+                      Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),     # sic
+}
 
 
 def inception_arg_scope(weight_decay=0.00004, use_batch_norm=True, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
@@ -250,65 +252,48 @@ def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=
     return net, end_points
 
 
-def _auxiliary_map(end_points, table, apply, side=None):
-    """What the auxiliary logits are made of."""
-    begins, pool, last = AUXILIARY[table]
-    net = slim.avg_pool2d(end_points[begins], [5, 5], stride=3, scope=pool)
-    net = apply(net, 'Conv2d_1b_1x1:128')
-    return apply(net, last.format(*layers.kernel_within(net, side)))
+def _scores(net, num_classes, text, spatial_squeeze):
+    """The logits' layer."""
+    row = layers.row(text)
+    if not row.kernel:
+        return slim.fully_connected(slim.flatten(net), num_classes, activation_fn=None, scope=row.scope)
+    return layers.class_scores(net, num_classes, row.scope, spatial_squeeze, **layers.start(row.stddev))
+
+
+def _auxiliary_logits(net, num_classes, auxiliary, apply, spatial_squeeze, global_pool):
+    """The logits of the auxiliary head."""
+    with tf.variable_scope('AuxLogits'):
+        net = apply(slim.avg_pool2d(net, [5, 5], stride=3, scope=auxiliary.pool), 'Conv2d_1b_1x1:128')
+        net = apply(net, auxiliary.last.format(*layers.kernel_within(net, auxiliary.side)))
+        net = tf.reduce_mean(net, [1, 2], keepdims=True) if global_pool else net
+        return _scores(net, num_classes, auxiliary.logits, spatial_squeeze)
 
 
 def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, depth_multiplier=1.0,
-          prediction_fn=slim.softmax, spatial_squeeze=True, reuse=None, create_aux_logits=True, scope=None,
-          global_pool=False, table=None):
-    """v1, v2 and v3: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+          prediction_fn=slim.softmax, spatial_squeeze=True, reuse=None, create_aux_logits=True, scope=None, global_pool=False,
+          table=None):
+    """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. global_pool: average all of the map, not with a
     kernel of 7x7 or 8x8. spatial_squeeze: no map of logits. depth_multiplier: of all depths, to no less than min_depth.
     """
     head, apply = HEADS[table], _applier(table, depth_multiplier, min_depth)
+    flat = not layers.row(head.logits).kernel
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
             slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
         net, end_points = base(images, None, min_depth, depth_multiplier, own, table=table)
-        if create_aux_logits and num_classes and table in AUXILIARY:
-            with tf.variable_scope('AuxLogits'):
-                end_points['AuxLogits'] = layers.class_scores(
-                    _auxiliary_map(end_points, table, apply, side=5), num_classes, 'Conv2d_2b_1x1', spatial_squeeze,
-                    weights_initializer=tf.truncated_normal_initializer(stddev=0.001))
+        if create_aux_logits and num_classes and head.auxiliary:
+            end_points['AuxLogits'] = _auxiliary_logits(end_points[head.auxiliary.begins], num_classes, head.auxiliary, apply,
+                                                        spatial_squeeze, global_pool)
         with tf.variable_scope('Logits'):
-            net = layers.average_pool(net, head.side, end_points, global_pool, head.pool)
+            net = layers.average_pool(net, head.side, end_points, global_pool, head.pool, head.pooled)
             if not num_classes:
                 return net, end_points
             net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
+            net = slim.flatten(net, scope='PreLogitsFlatten') if flat else net
             if head.pre_logits:
                 end_points[head.pre_logits] = net
-            logits = end_points['Logits'] = layers.class_scores(net, num_classes, head.logits, spatial_squeeze)
-        end_points['Predictions'] = prediction_fn(logits, scope=head.predictions)
-    return logits, end_points
-
-
-def build_flat(images, num_classes=1001, is_training=True, dropout_keep_prob=0.8, reuse=None, scope=None,
-               create_aux_logits=True, table=None):
-    """v4 and Inception-ResNet-v2: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
-
-    Features (num_classes None) are the pooled map, [batch, 1, 1, 1536].
-    """
-    head = FLAT_HEADS[table]
-    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training), \
-            slim.arg_scope([slim.fully_connected], activation_fn=None):
-        net, end_points = base(images, scope=own, table=table)
-        if create_aux_logits and num_classes:
-            with tf.variable_scope('AuxLogits'):
-                auxiliary = slim.flatten(_auxiliary_map(end_points, table, _applier(table)))
-                end_points['AuxLogits'] = slim.fully_connected(auxiliary, num_classes, scope=head.auxiliary_logits)
-        with tf.variable_scope('Logits'):
-            net = slim.avg_pool2d(net, layers.kernel_within(net), scope=head.pool)
-            end_points['global_pool'] = net
-            if not num_classes:
-                return net, end_points
-            net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
-            net = end_points['PreLogitsFlatten'] = slim.flatten(net, scope='PreLogitsFlatten')
-            logits = end_points['Logits'] = slim.fully_connected(net, num_classes, scope='Logits')
-            end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
+            logits = end_points['Logits'] = _scores(net, num_classes, head.logits, spatial_squeeze)
+        end_points['Predictions'] = (tf.nn.softmax(logits, name=head.predictions) if flat
+                                     else prediction_fn(logits, scope=head.predictions))
     return logits, end_points

@@ -23,40 +23,38 @@ def batch_norm(inputs, is_training=True, frozen=None, scope=None, **kwargs):
     return slim.batch_norm(inputs, is_training=is_training, scope=scope, **kwargs)
 
 
-def _drop(inputs, keep_prob, shape, seed, name):
-    """`inputs` scaled to keep its mean, with a share of 1 - `keep_prob` set to zero.
+def _drop(inputs, keep_prob, shape, is_training, frozen, seed, own):
+    """`inputs` scaled to keep its mean, with a share of 1 - `keep_prob` set to zero, in training.
 
-    The mask (of `shape`, broadcast) depends on `seed`, `name` and the global step alone. tf.nn.dropout's state is in no
-    checkpoint, so with it a resumed run would differ from an uninterrupted one.
+    The mask (of `shape`, broadcast) depends on `seed`, the layer's scope `own` and the global step alone. tf.nn.dropout's
+    state is in no checkpoint, so with it a resumed run would differ from an uninterrupted one.
     """
-    step = tf.train.get_global_step()
-    with tf.name_scope('dropout'):
-        seeds = [zlib.crc32(('%d %s' % (seed, name)).encode()), 0 if step is None else step]
-        uniform = tf.random.stateless_uniform(shape, tf.stack([tf.cast(part, tf.int64) for part in seeds]))
-        keep_prob = tf.convert_to_tensor(keep_prob, inputs.dtype, name='keep_prob')
-        # The mask is scaled, not the inputs: they then are the last values that are the same at every step.
-        return inputs * (tf.floor(tf.cast(uniform, inputs.dtype) + keep_prob) / keep_prob)
+    def masked():
+        step = tf.train.get_global_step()
+        with tf.name_scope('dropout'):
+            seeds = [zlib.crc32(('%d %s' % (seed, own.name)).encode()), 0 if step is None else step]
+            uniform = tf.random.stateless_uniform(shape, tf.stack([tf.cast(part, tf.int64) for part in seeds]))
+            kept = tf.convert_to_tensor(keep_prob, inputs.dtype, name='keep_prob')
+            # The mask is scaled, not the inputs: they then are the last values that are the same at every step.
+            return inputs * (tf.floor(tf.cast(uniform, inputs.dtype) + kept) / kept)
+    if keep_prob == 1 or _is_frozen(frozen, own.name):
+        is_training = False
+    return slim.utils.smart_cond(is_training, masked, lambda: tf.identity(inputs))
 
 
 @slim.add_arg_scope
 def dropout(inputs, keep_prob=0.5, is_training=True, frozen=None, seed=0, scope=None):
     """Dropout (Srivastava et al. 2014) of single values, repeatable by seed and global step."""
     with tf.variable_scope(scope, 'Dropout', [inputs]) as own:
-        if keep_prob == 1 or _is_frozen(frozen, own.name):
-            is_training = False
-        return slim.utils.smart_cond(
-            is_training, lambda: _drop(inputs, keep_prob, tf.shape(inputs), seed, own.name), lambda: tf.identity(inputs))
+        return _drop(inputs, keep_prob, tf.shape(inputs), is_training, frozen, seed, own)
 
 
 @slim.add_arg_scope
 def drop_path(inputs, keep_prob, is_training=True, frozen=None, seed=0, scope=None):
     """Drops whole pictures of a branch [batch, ...] (Larsson et al. 2016, arXiv:1605.07648). keep_prob: 0-D, or float."""
     with tf.variable_scope(scope, 'drop_path', [inputs]) as own:
-        if _is_frozen(frozen, own.name):
-            is_training = False
         shape = tf.concat([tf.shape(inputs)[:1], tf.ones([inputs.shape.ndims - 1], tf.int32)], 0)
-        return slim.utils.smart_cond(
-            is_training, lambda: _drop(inputs, keep_prob, shape, seed, own.name), lambda: tf.identity(inputs))
+        return _drop(inputs, keep_prob, shape, is_training, frozen, seed, own)
 
 
 def conv_arg_scope(weight_decay, normalizer_params=None, regularize=(slim.conv2d, slim.fully_connected), **conv2d):
@@ -64,7 +62,7 @@ def conv_arg_scope(weight_decay, normalizer_params=None, regularize=(slim.conv2d
 
     normalizer_params: arguments of batch_norm (decay, epsilon, scale); None for a net without it.
     """
-    if normalizer_params is not None:
+    if normalizer_params:
         conv2d.update(normalizer_fn=batch_norm, normalizer_params=normalizer_params)
     with slim.arg_scope(list(regularize), weights_regularizer=slim.l2_regularizer(weight_decay)), \
             slim.arg_scope([slim.conv2d], **conv2d) as scope:
@@ -76,28 +74,20 @@ def kernel_within(net, size=None):
     return [size if side is None else min(side, size or side) for side in net.shape.as_list()[1:3]]
 
 
-def average_pool(net, size, end_points, global_pool=False, name='AvgPool_1a'):
+def average_pool(net, size, end_points, global_pool=False, scope='AvgPool_1a_{}x{}', name='AvgPool_1a'):
     """Averages a map [batch, height, width, depth]: all of it with `global_pool`, else with a kernel of `size`."""
     if global_pool:
         net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
         return net
     kernel = kernel_within(net, size)
-    scope = name if re.search(r'\dx\d$', name) else '%s_%dx%d' % (name, kernel[0], kernel[1])
-    net = end_points[name] = slim.avg_pool2d(net, kernel, padding='VALID', scope=scope)
+    net = end_points[name] = slim.avg_pool2d(net, kernel, padding='VALID', scope=scope.format(*kernel))
     return net
 
 
-def class_scores(net, num_classes, scope, spatial_squeeze=True, **conv2d):
+def class_scores(net, num_classes, scope='Conv2d_1c_1x1', spatial_squeeze=True, **conv2d):
     """One score per class by a 1x1 convolution of a map: [batch, num_classes], or a map of scores unsqueezed."""
     net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope=scope, **conv2d)
     return tf.squeeze(net, [1, 2], name='SpatialSqueeze') if spatial_squeeze else net
-
-
-def logits(net, num_classes, keep_prob, dropout_scope='Dropout_1b', conv_scope='Conv2d_1c_1x1', spatial_squeeze=True,
-           **conv2d):
-    """Dropout and class_scores."""
-    net = dropout(net, keep_prob, scope=dropout_scope)
-    return class_scores(net, num_classes, conv_scope, spatial_squeeze, **conv2d)
 
 
 def dilated(strides, output_stride=None):
@@ -136,6 +126,11 @@ def row(text):
                'VALID' if part['valid'] else 'SAME', int(part['multiplier'] or 0), float(part['stddev'] or 0))
 
 
+def start(stddev):
+    """The argument that starts a layer's weights from a truncated normal; none for no deviation."""
+    return {'weights_initializer': tf.truncated_normal_initializer(stddev=stddev)} if stddev else {}
+
+
 def apply_row(net, text, deepen=int, stddev=None):
     """Applies a row to a map: pooling where the scope says so, else a convolution of the depth deepen(row's depth).
 
@@ -145,9 +140,8 @@ def apply_row(net, text, deepen=int, stddev=None):
     if 'pool' in scope.lower():
         pool = slim.avg_pool2d if scope.startswith('Avg') else slim.max_pool2d
         return pool(net, kernel, stride, padding, scope=scope)
-    stddev = own_stddev or stddev
-    start = {'weights_initializer': tf.truncated_normal_initializer(stddev=stddev)} if stddev else {}
+    weights, depth = start(own_stddev or stddev), deepen(depth)
     if multiplier:
-        return slim.separable_conv2d(net, deepen(depth), kernel, min(deepen(depth) // net.shape.as_list()[-1], multiplier),
-                                     stride, padding, scope=scope, **start)
-    return slim.conv2d(net, deepen(depth), kernel, stride, padding, scope=scope, **start)
+        multiplier = min(depth // net.shape.as_list()[-1], multiplier)
+        return slim.separable_conv2d(net, depth, kernel, multiplier, stride, padding, scope=scope, **weights)
+    return slim.conv2d(net, depth, kernel, stride, padding, scope=scope, **weights)

@@ -112,7 +112,8 @@ def mobilenet_v1(images, num_classes=1000, is_training=True, dropout_keep_prob=0
             net = layers.average_pool(net, 7, end_points, global_pool)
             if not num_classes:
                 return net, end_points
-            net = layers.logits(net, num_classes, dropout_keep_prob, spatial_squeeze=spatial_squeeze)
+            net = layers.class_scores(layers.dropout(net, dropout_keep_prob, scope='Dropout_1b'), num_classes,
+                                      spatial_squeeze=spatial_squeeze)
         end_points['Logits'] = net
         if prediction_fn:
             end_points['Predictions'] = prediction_fn(net, scope='Predictions')
@@ -207,7 +208,7 @@ def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=0.8
             end_points['global_pool'] = net
             if not num_classes:
                 return net, end_points
-            net = layers.logits(net, num_classes, dropout_keep_prob, dropout_scope='Dropout')
+            net = layers.class_scores(layers.dropout(net, dropout_keep_prob, scope='Dropout'), num_classes)
             end_points['Logits'] = net = tf.identity(net, 'output')
         if prediction_fn:
             end_points['Predictions'] = prediction_fn(net, scope='Predictions')

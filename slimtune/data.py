@@ -4,7 +4,6 @@ The order of training is a function of seed and step alone: epoch e is shuffled 
 it has seen. So a run that was interrupted sees the pictures an uninterrupted one would have seen.
 """
 import contextlib
-import dataclasses
 import itertools
 import os
 
@@ -12,28 +11,11 @@ from slimtune.errors import UserError
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import tf
 
-ACCURATE, FAST = 'INTEGER_ACCURATE', 'INTEGER_FAST'      # JPEG decoding: Pillow's, bit for bit; TensorFlow's default, slim's
 SHUFFLE_BYTES = 256 << 20       # memory for shuffling encoded pictures
 _FEATURES = {                   # name: (shape, type, default)
     'image/encoded': ((), tf.string, ''), 'image/class/label': ((), tf.int64, -1), 'image/filename': ((), tf.string, ''),
 }
 _BOXES = ('image/object/bbox/ymin', 'image/object/bbox/xmin', 'image/object/bbox/ymax', 'image/object/bbox/xmax')
-
-
-@dataclasses.dataclass(frozen=True)
-class Input:
-    """How pictures reach a net. size: side in pixels. preprocessing: a style's or net's name. channels: 1 or 3.
-
-    dct_method: ACCURATE, or FAST for a net that slim trained: it changes a probability by up to 0.07.
-    """
-    preprocessing: str
-    size: int
-    channels: int = 3
-    use_grayscale: bool = False
-    labels_offset: int = 0
-    threads: int = 4
-    readers: int = 4
-    dct_method: str = ACCURATE
 
 
 def parse(serialized):
@@ -117,8 +99,6 @@ def encoded_pictures(dataset, count):
 
 def check_labels(dataset, labels_offset):
     """Refuses labels that the offset makes negative: their pictures would teach nothing. Raises UserError."""
-    if labels_offset < 0:
-        raise UserError('--labels-offset %d: it is subtracted from the labels, so 0 or 1' % labels_offset)
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
         raise UserError('--labels-offset %d leaves out the classes below it, but %d pictures of %s are labelled so: use 0'

@@ -13,12 +13,11 @@ import numpy as np
 from slimtune.errors import UserError
 from slimtune.terminal import warn
 
-ENGINES = ('auto', 'tensorflow', 'openvino')
-PRECISIONS = ('auto', 'float32', 'bfloat16')
 INPUT, OUTPUTS = 'input:0', ('logits:0', 'probabilities:0')
 #: How much larger than the largest error seen in the proof an error may be before a decision could be another.
 SAFETY = 2.0
-PROVED_ON = 64              # pictures
+PROVED_ON, LEAST_PROVED = 64, 16    # pictures
+LARGEST_ERROR = 0.03        # of the largest logit: an engine that is farther off would have most pictures run again
 
 
 def openvino():
@@ -51,14 +50,19 @@ def choose(engine, precision):
     return 'openvino', 'bfloat16' if able and precision != 'float32' else 'float32'
 
 
-def load(graph_def, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT):
-    """An engine for a frozen GraphDef. engine, precision: of `choose`. outputs, input: names of its tensors."""
+def load(graph, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT):
+    """An engine for a frozen graph: a GraphDef, or the path of one, or of OpenVINO's model.xml.
+
+    engine, precision: of `choose`. outputs, input: names of the graph's tensors.
+    """
     if engine == 'tensorflow':
-        return TensorFlow(graph_def, outputs, input)
+        return TensorFlow(read_graph(graph) if isinstance(graph, str) else graph, outputs, input)
+    if isinstance(graph, str):
+        return OpenVINO(graph, precision, outputs)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'frozen.pb')
         with open(path, 'wb') as f:
-            f.write(graph_def.SerializeToString())
+            f.write(graph.SerializeToString())
         return OpenVINO(path, precision, outputs)
 
 
@@ -128,30 +132,78 @@ class OpenVINO:
             parts.append([np.array(self._request.get_output_tensor(place).data[:len(part)]) for place in self._places])
         return tuple(np.concatenate(part) for part in zip(*parts))
 
+    def save(self, path):
+        """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of pictures."""
+        try:
+            from openvino import serialize
+        except ImportError:
+            from openvino.runtime import serialize
+        serialize(self._model, path)
+
     def close(self):
         """Frees the memory."""
         self._request = self._model = None
+
+
+EXACT = ('tensorflow', 'float32')
+
+
+def answering(graph, asked, images=None, proofs=None, top_k=1):
+    """An engine whose decisions are those of float32, as (engine, what to say of it, {kind: Proof's fields}).
+
+    graph: as for `load`. asked: (engine, precision) of the options. proofs: those made before. images: real pictures to make
+    one on; without a proof bfloat16 is not used. What cannot run the net, or changes its answers, gives way to TensorFlow.
+    """
+    kind, proofs = choose(*asked), dict(proofs or {})
+    if kind == EXACT:
+        return load(graph), '', proofs
+    enough = images is not None and len(images) >= LEAST_PROVED
+    if ' '.join(kind) not in proofs and not enough and kind[1] == 'bfloat16' and asked[1] == 'auto':
+        kind = (kind[0], 'float32')
+    try:
+        fast = load(graph, *kind)
+        if ' '.join(kind) not in proofs:
+            if not enough:
+                return fast, '', proofs
+            exact = load(graph)
+            proofs[' '.join(kind)] = dataclasses.asdict(prove(fast, exact, images))
+            exact.close()
+    except RuntimeError as e:
+        return load(graph), 'OpenVINO cannot run this net: on TensorFlow (%s)' % str(e).strip().split('\n')[0], proofs
+    proof = Proof(**proofs[' '.join(kind)])
+    if not proof.error <= LARGEST_ERROR * proof.scale:
+        fast.close()
+        if kind[1] == 'bfloat16':
+            slower, said, proofs = answering(graph, (kind[0], 'float32'), images, proofs, top_k)
+            return slower, '%s: not used' % proof + ('. ' + said if said else ''), proofs
+        return load(graph), '%s: on TensorFlow' % proof, proofs
+    return Checked(fast, lambda: load(graph, kind[0], 'float32'), proof.error, top_k), str(proof), proofs
 
 
 # The proof, and decisions that are float32's
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """How far an engine is from float32 on TensorFlow. error: the largest of a logit. changed: decisions that differ."""
+    """How far an engine is from float32 on TensorFlow. error: the largest of a logit. scale: the largest logit.
+
+    changed: decisions that differ.
+    """
     engine: str
     pictures: int
     error: float
+    scale: float
     changed: int
 
     def __str__(self):
-        return '%s agrees with float32 on %d pictures: largest error of a logit %.2g, %d decisions changed' % (
-            self.engine, self.pictures, self.error, self.changed)
+        return '%s against float32 on %d pictures: largest error of a logit %.2g of %.3g, %d decisions changed' % (
+            self.engine, self.pictures, self.error, self.scale, self.changed)
 
 
 def prove(engine, reference, images):
     """Compares the logits (the first output) of two engines on real pictures: a Proof."""
     ours, expected = engine.run(images)[0], reference.run(images)[0]
-    return Proof(engine.name, len(images), float(np.abs(ours - expected).max()), int((ours.argmax(1) != expected.argmax(1)).sum()))
+    return Proof(engine.name, len(images), float(np.abs(ours - expected).max()), float(np.abs(expected).max()),
+                 int((ours.argmax(1) != expected.argmax(1)).sum()))
 
 
 class Checked:

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from slimtune import checkpoint, data, engine, files, model, options
+from slimtune import answers, checkpoint, data, engine, files, model, options
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.runtime import session_config, tf
@@ -19,7 +19,7 @@ MATRIX_CLASSES = 20     # more do not fit a screen
 def run(request):
     """The command."""
     tested, net_options = request[options.Tested], request[options.Net]
-    evaluate(tested, data_set(request), net_options, request.run, request.averages)
+    evaluate(tested, data_set(request), net_options, request.run, request.averages, request[options.Engine])
     next_step('slimtune export %s' % tested.checkpoint_path + (
         '' if request.run else ' --model-name %s --label-path LABELS' % net_options.model_name))
 
@@ -38,12 +38,13 @@ def folder_of(path):
     return path if os.path.isdir(path) else os.path.dirname(path) or '.'
 
 
-def evaluate(tested, data_options, net_options, run=None, averages=False):
+def evaluate(tested, data_options, net_options, run=None, averages=False, engines=None):
     """Tests a net and returns its metrics, as in EVAL_DIR/metrics.json.
 
-    tested, data_options, net_options: dataclasses of options. run: run.json, {} without. averages: see model.load.
+    tested, data_options, net_options, engines: dataclasses of options. run: run.json, {} without. averages: see model.load.
     """
     # Data and net
+    engines = engines or options.Engine()
     checkpoint.find(tested.checkpoint_path)     # first of all: without run.json, everything else would seem missing too
     if not data_options.dataset_dir:
         raise UserError('which pictures? Add --dataset-dir')
@@ -62,7 +63,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=False):
         dataset.num_samples, dataset.name, dataset.split_name))
 
     # Answers
-    logits, truth, pictures = answers(tested_model, dataset, tested)
+    logits, truth, pictures = answer(tested_model, dataset, tested, engines)
     metrics = measure(logits, truth, tested_model.class_names, tested.top_k)
     metrics.update(checkpoint=tested_model.checkpoint.prefix, step=tested_model.checkpoint.step, split=dataset.split_name,
                    averages=tested_model.averages)
@@ -78,9 +79,11 @@ def evaluate(tested, data_options, net_options, run=None, averages=False):
     return metrics
 
 
-def answers(tested_model, dataset, tested):
+def answer(tested_model, dataset, tested, engines):
     """The net's logits [n, classes], the labels [n] and the file names [n] of every picture of a split."""
-    answering = engine.load(model.freeze(tested_model))
+    k = min(tested.top_k, len(tested_model.class_names) - 1)
+    answering = answers.open_engine(tested_model, (engines.engine, engines.precision), k,
+                                lambda: some_images(dataset, tested_model.inputs))
     parts, done = [], 0
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         batch = data.evaluation_batches(dataset, tested_model.inputs, tested.batch_size)
@@ -94,7 +97,16 @@ def answers(tested_model, dataset, tested):
                 done += len(truth)
                 bar.advance(len(truth))
     answering.close()
+    again = getattr(answering, 'again', 0)
+    if again:
+        say('%d of %d pictures were close and decided again in float32' % (again, done))
     return tuple(np.concatenate(part) for part in zip(*parts))
+
+
+def some_images(dataset, inputs):
+    """The first pictures of a split as a net's input."""
+    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session, data.explained():
+        return session.run(data.evaluation_batches(dataset, inputs, engine.PROVED_ON))[0]
 
 
 def measure(logits, truth, names, top_k):

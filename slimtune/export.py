@@ -1,4 +1,5 @@
 """`slimtune export`: the files to ship, replayed on real pictures before it says done; or slim's bare graph."""
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ REPLAYED = 32               # pictures
 AGREES = 1e-3               # the largest difference of a probability that passes
 MODEL_FORMAT = 1
 BARE_ONLY = ('batch_size', 'is_training', 'final_endpoint', 'write_text_graphdef', 'is_video_model', 'num_frames')
-BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'label.txt', 'labels.txt', 'model.json')
+BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
 
 
 def run(request):
@@ -64,9 +65,9 @@ def export(exported, data_options, net_options, run=None, averages=False):
         files.write_bytes(os.path.join(beside, 'frozen.pb'), frozen.SerializeToString())
         write_encoded(beside, frozen, exported_model)
         model.write_labels(beside, exported_model.class_names)
+        difference, replayed, proofs = replay(beside, exported_model, some_pictures(data_options))
         files.write_text(os.path.join(beside, 'model.json'),
-                         json.dumps(facts(exported_model), indent=1, ensure_ascii=False) + '\n')
-        difference, replayed = replay(beside, exported_model, some_pictures(data_options))
+                         json.dumps(dict(facts(exported_model), proofs=proofs), indent=1, ensure_ascii=False) + '\n')
         if not difference <= AGREES:
             raise UserError('the exported files answer differently from the checkpoint, by %.2g: nothing was written'
                             % difference)
@@ -74,7 +75,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    result('%s: %s' % (folder, ', '.join(BUNDLE)))
+    result('%s: %s' % (folder, ', '.join(name for name in BUNDLE if name in os.listdir(folder))))
     result('Replayed on %s: largest difference of a probability %.2g' % (replayed, difference))
     return folder
 
@@ -136,7 +137,10 @@ def some_pictures(data_options):
 
 
 def replay(folder, exported_model, pictures):
-    """Compares what every file of the bundle answers with the checkpoint's own net: (largest difference, on what)."""
+    """Compares what every file of the bundle answers with the checkpoint's own net: (largest difference, on what, proofs).
+
+    Writes OpenVINO's files too, where it is installed; proofs: of its engines, see engine.answering.
+    """
     encoded, split = pictures
     inputs = exported_model.inputs
     if encoded:
@@ -157,8 +161,33 @@ def replay(folder, exported_model, pictures):
             signature = loaded.signature_def['serving_default']
             answers.append(session.run(signature.outputs['probabilities'].name,
                                        {signature.inputs['image_bytes'].name: encoded}))
+    proofs = {}
+    if engine.openvino():
+        try:
+            fast = write_openvino(folder)
+            answers.append(fast.run(images)[1])
+            proofs = prove_engines(folder, images) if encoded else {}
+        except RuntimeError as e:
+            warn('OpenVINO cannot run this net, so its files are left out: %s' % str(e).strip().split('\n')[0])
     difference = max(float(np.abs(answer - expected).max()) for answer in answers)
-    return difference, '%d pictures of %s' % (len(encoded), split) if encoded else 'noise'
+    return difference, '%d pictures of %s' % (len(encoded), split) if encoded else 'noise', proofs
+
+
+def write_openvino(folder):
+    """Writes model.xml and model.bin, from which predict starts without TensorFlow; returns an engine that runs them."""
+    engine.OpenVINO(os.path.join(folder, 'frozen.pb')).save(os.path.join(folder, 'model.xml'))
+    return engine.load(os.path.join(folder, 'model.xml'), 'openvino')
+
+
+def prove_engines(folder, images):
+    """The proofs of OpenVINO in float32 and, where this CPU has it, in bfloat16: {engine's name: Proof's fields}."""
+    exact, proofs = engine.load(os.path.join(folder, 'frozen.pb')), {}
+    for kind in sorted({engine.choose('openvino', 'float32'), engine.choose('openvino', 'auto')}):
+        fast = engine.load(os.path.join(folder, 'model.xml'), *kind)
+        proofs[fast.name] = dataclasses.asdict(engine.prove(fast, exact, images))
+        fast.close()
+    exact.close()
+    return proofs
 
 
 def prepared(encoded, inputs):

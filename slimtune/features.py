@@ -20,7 +20,6 @@ from slimtune.terminal import progress, say
 
 IMAGES = 'images'           # the op that the cut's graph begins with
 MARGIN = 1 << 30            # bytes of the disk that a cache leaves free
-EXACT = ('tensorflow', 'float32')
 PROVED_ON = 16              # pictures
 LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
 _READ_AT_ONCE = 32          # pictures
@@ -156,7 +155,7 @@ def checksums(path):
             digest.update(head + f.read(4))
 
 
-def compute(graph_def, cut, dataset, inputs, folder, kind=EXACT, what='features'):
+def compute(graph_def, cut, dataset, inputs, folder, kind=engine.EXACT, what='features'):
     """The features of a split, from `folder` where they were computed before: (Cache, whether they were there).
 
     graph_def: of frozen_graph. cut: its tensors. dataset, inputs: as for data.evaluation_batches. The cache appears whole
@@ -215,12 +214,12 @@ def choose_engine(graph_def, cut, dataset, inputs, asked):
     asked: (engine, precision) of the options. What the proof refuses is tried in float32, then on TensorFlow.
     """
     wanted = engine.choose(*asked)
-    if wanted == EXACT:
-        return EXACT, ''
+    if wanted == engine.EXACT:
+        return engine.EXACT, ''
     outputs = ['cut_%d:0' % n for n in range(len(cut))]
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         images = session.run(data.evaluation_batches(dataset, inputs, PROVED_ON))[0]
-    expected = _answers(graph_def, EXACT, outputs, images)
+    expected = _answers(graph_def, engine.EXACT, outputs, images)
     refused = []
     for kind in [wanted] + [(wanted[0], 'float32')] * (wanted[1] != 'float32'):
         try:
@@ -233,7 +232,7 @@ def choose_engine(graph_def, cut, dataset, inputs, asked):
             return kind, ', '.join(refused + ['computed on %s, %.2g%% from float32 on %d pictures' % (
                 ' '.join(kind), 100 * error, len(images))])
         refused.append('%s is %.1f%% from float32' % (' '.join(kind), 100 * error))
-    return EXACT, ', '.join(refused + ['computed on %s' % ' '.join(EXACT)])
+    return engine.EXACT, ', '.join(refused + ['computed on %s' % ' '.join(engine.EXACT)])
 
 
 def _answers(graph_def, kind, outputs, images):

@@ -5,10 +5,10 @@ import re
 
 from slimtune import files
 from slimtune.checkpoint import AVERAGE, Checkpoint, compare, restore, within
-from slimtune.data import FAST, Input
 from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
+from slimtune.pictures import FAST, Input
 from slimtune.runtime import portable, session_config, slim, tf
 
 

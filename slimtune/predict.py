@@ -1,17 +1,20 @@
-"""`slimtune predict`: names what is in pictures."""
+"""`slimtune predict`: names what is in pictures. An exported folder answers without TensorFlow, on OpenVINO."""
+import collections
 import csv
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from slimtune import data, engine, model, options, pictures
+from slimtune import engine, options, pictures
 from slimtune.datasets import labels
 from slimtune.errors import UsageError, UserError
 from slimtune.preprocessing import evaluation, preprocessing_factory
-from slimtune.runtime import session_config, tf
-from slimtune.terminal import progress, result, warn
+from slimtune.terminal import progress, result, say, warn
+
+AHEAD = 2       # batches that are decoded while the engine runs
 
 
 def run(request):
@@ -24,31 +27,52 @@ def run(request):
     if predicted.csv and predicted.json:
         raise UsageError('--csv and --json: give one of them')
     paths = picture_paths(request.words)
-    graph_def, inputs, names = answering(predicted, net_options, request.run, request.averages)
+    asked = (request[options.Engine].engine, request[options.Engine].precision)
+    opening = exported if os.path.isfile(os.path.join(predicted.checkpoint_path, 'model.json')) else trained
+    open_engine, inputs, names = opening(predicted, net_options, request.run, request.averages, asked)
+    k = min(predicted.top_k, len(names))
     FORMATS['csv' if predicted.csv else 'json' if predicted.json else 'text'](
-        predict(graph_def, inputs, paths, predicted.batch_size), names, min(predicted.top_k, len(names)))
+        predict(open_engine, inputs, paths, predicted.batch_size, k), names, k)
 
 
-def answering(predicted, net_options, run, averages):
-    """What answers: (frozen GraphDef, Input, class names), of an exported folder, a train folder or a checkpoint."""
+# What answers: (function of (pictures to prove it on, k) that opens the engine, Input, class names)
+
+def exported(predicted, _net_options, _run, _averages, asked):
+    """An exported folder: model.json says everything."""
     path = predicted.checkpoint_path
-    names = labels.read(predicted.label_path)[predicted.labels_offset:] if predicted.label_path else None
     description = os.path.join(path, 'model.json')
-    if not os.path.isfile(description):
-        loaded = model.load(path, run, net_options, predicted.eval_image_size, names, averages)
-        return model.freeze(loaded), loaded.inputs, loaded.class_names
     try:
         with open(description, encoding='utf-8') as f:
             facts = json.load(f)
-        inputs = data.Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'],
-                            dct_method=facts.get('dct_method', data.ACCURATE))
-        classes = facts['classes']
-        graph_def = engine.read_graph(os.path.join(path, 'frozen.pb'))
+        inputs = pictures.Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'],
+                                dct_method=facts.get('dct_method', pictures.ACCURATE))
+        classes, proofs = facts['classes'], facts.get('proofs', {})
     except (ValueError, KeyError, TypeError) as e:
         raise UserError('%s is damaged (%s): export again' % (description, e))
-    if names and len(names) != len(classes):
+    names = given_names(predicted) or classes
+    if len(names) != len(classes):
         raise UserError('%s has %d classes, but %s names %d' % (path, len(classes), predicted.label_path, len(names)))
-    return graph_def, inputs, names or classes
+    ours = os.path.join(path, 'model.xml')
+    graph = ours if os.path.isfile(ours) and engine.choose(*asked)[0] == 'openvino' else os.path.join(path, 'frozen.pb')
+
+    def open_engine(_images, k):
+        running, said, _ = engine.answering(graph, asked, None, proofs, k)
+        if said:
+            say(said)
+        return running
+    return open_engine, inputs, names
+
+
+def trained(predicted, net_options, run, averages, asked):
+    """A train folder or a checkpoint, which TensorFlow restores."""
+    from slimtune import answers, model
+    loaded = model.load(predicted.checkpoint_path, run, net_options, predicted.eval_image_size, given_names(predicted), averages)
+    return (lambda images, k: answers.open_engine(loaded, asked, k, lambda: images)), loaded.inputs, loaded.class_names
+
+
+def given_names(predicted):
+    """The class names of --label-path, or None without."""
+    return labels.read(predicted.label_path)[predicted.labels_offset:] if predicted.label_path else None
 
 
 def picture_paths(words):
@@ -67,22 +91,39 @@ def picture_paths(words):
     return paths
 
 
-def predict(graph_def, inputs, paths, batch_size):
+# From pictures to answers
+
+def predict(open_engine, inputs, paths, batch_size, top_k=1):
     """Yields (path, probabilities [classes] or None, why not) for every path, in their order.
 
-    inputs: how pictures reach the net. A picture that cannot be read is an answer, not the end.
+    open_engine: (images to prove it on, k) -> engine. inputs: how pictures reach the net. A picture that cannot be read is an
+    answer, not the end. Pictures are decoded by threads while the engine runs; memory holds a few batches, however many there
+    are.
     """
-    answering_engine, decode = engine.load(graph_def), decoder(inputs)
-    with progress('predicting', len(paths)) as bar:
-        for begin in range(0, len(paths), batch_size):
-            batch = paths[begin:begin + batch_size]
-            read = [prepared(path, inputs, decode) for path in batch]
+    decode, running, waiting = decoder(inputs), None, collections.deque()
+    batches = (paths[begin:begin + batch_size] for begin in range(0, len(paths), batch_size))
+    with progress('predicting', len(paths)) as bar, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        def read_ahead():
+            for batch in batches:
+                waiting.append((batch, [pool.submit(prepared, path, inputs, decode) for path in batch]))
+                if len(waiting) > AHEAD:
+                    return
+
+        read_ahead()
+        while waiting:
+            batch, futures = waiting.popleft()
+            read_ahead()
+            read = [future.result() for future in futures]
             images = [image for image, _ in read if image is not None]
-            answers = iter(answering_engine.run(np.stack(images))[1] if images else ())
+            if images:
+                images = np.stack(images)
+                running = running or open_engine(images, top_k)
+                answers = iter(running.run(images)[1])
             for path, (image, why) in zip(batch, read):
                 yield path, None if image is None else next(answers), why
             bar.advance(len(batch))
-    answering_engine.close()
+    if running:
+        running.close()
 
 
 def decoder(inputs):
@@ -96,8 +137,10 @@ def decoder(inputs):
     def by_tensorflow(encoded):
         return session.run(image, {placeholder: pictures.encode(encoded, pictures.inspect(encoded))})
 
-    if inputs.dct_method == data.ACCURATE:
+    if inputs.dct_method == pictures.ACCURATE:
         return by_pillow
+    from slimtune import data
+    from slimtune.runtime import session_config, tf
     session = tf.Session(graph=tf.Graph(), config=session_config(cpu_only=True))
     with session.graph.as_default():
         placeholder = tf.placeholder(tf.string, [])

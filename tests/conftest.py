@@ -148,7 +148,10 @@ def weights_of():
     def draw(net, num_classes):
         rng = np.random.RandomState(0)
         shapes = model.shapes_of(nets_factory.get_net(net), num_classes)
-        return {name: (rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape) if len(shape) > 1 else
-                       rng.normal(around.get(name.split('/')[-1], 0), 0.01, shape)).astype(np.float32)
-                for name, shape in shapes.items()}
+
+        def value(name, shape):
+            if len(shape) == 1:
+                return rng.normal(around.get(name.split('/')[-1], 0), 0.01, shape)
+            return rng.normal(0, np.sqrt(2 / np.prod(shape[:2 if 'depthwise' in name else -1])), shape)    # He et al. 2015
+        return {name: value(name, shape).astype(np.float32) for name, shape in shapes.items()}
     return draw

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from slimtune import cli, options
+from slimtune import options
 
 SLIMTUNE = os.path.join(os.path.dirname(sys.executable), 'slimtune')
 COMMANDS = sorted(options.COMMANDS)
@@ -48,7 +48,7 @@ def test_version_names_the_runtime(slimtune):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_shows_every_option_once_with_dashes(command, slimtune):
     said = slimtune(command, '--help').stdout
-    for name, field in options.fields(command).items():
+    for name in options.fields(command):
         assert len(re.findall(r'^  %s\b(?!-)' % options.flag(name), said, re.M)) == 1, name
     assert slimtune('help', command).stdout == slimtune(command, '-h').stdout == said
 
@@ -106,10 +106,3 @@ def test_an_interrupted_command_says_so_and_exits_with_130(number, trained, tmp_
         assert process.returncode == 130
     finally:
         os.close(pipe)
-
-
-def test_every_command_has_its_module():
-    import importlib.util
-    assert set(cli.MODULES) == set(options.COMMANDS)
-    for module in cli.MODULES.values():
-        assert importlib.util.find_spec('slimtune.' + module), module

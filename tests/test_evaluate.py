@@ -182,7 +182,8 @@ def test_k_is_less_than_the_number_of_classes():
 
 def test_a_class_never_seen_or_never_said_has_no_figure():
     metrics = evaluate.measure(np.array([[1., 0, 0], [1, 0, 0]]), np.array([0, 1]), ['a', 'b', 'c'], 5)
-    assert metrics['per_class'] == {'a': {'n': 1, 'precision': 0.5, 'recall': 1.0}, 'b': {'n': 1, 'precision': None, 'recall': 0.0},
+    assert metrics['per_class'] == {'a': {'n': 1, 'precision': 0.5, 'recall': 1.0},
+                                    'b': {'n': 1, 'precision': None, 'recall': 0.0},
                                     'c': {'n': 0, 'precision': None, 'recall': None}}
     assert 'Most often confused: b called a (1)' in evaluate.report(metrics)
 

@@ -52,8 +52,8 @@ def test_values_keep_their_dashes_and_signs():
 
 
 @pytest.mark.parametrize('words', [
-    ['--trainable_scopes=A/Logits,A/Aux'], ['--trainable_scopes=A/Logits,', 'A/Aux'], ['--trainable_scopes', 'A/Logits,', 'A/Aux'],
-    ['--trainable_scopes=A/Logits', ',A/Aux'], ['--trainable_scopes=A/Logits', ',', 'A/Aux'],
+    ['--trainable_scopes=A/Logits,A/Aux'], ['--trainable_scopes=A/Logits,', 'A/Aux'],
+    ['--trainable_scopes', 'A/Logits,', 'A/Aux'], ['--trainable_scopes=A/Logits', ',A/Aux'], ['--trainable_scopes=A/Logits', ',', 'A/Aux'],
     ['--trainable_scopes= A/Logits , A/Aux,']])
 def test_spaces_beside_the_commas_of_scopes_are_forgiven(words):
     assert understood('train', *words)[options.Start].trainable_scopes == 'A/Logits,A/Aux'
@@ -144,7 +144,8 @@ def test_what_is_said_twice_is_refused():
 
 def test_what_was_typed_wins_over_run_json_and_run_json_over_the_default(tmp_path):
     train = understood('train', 'pic', '--model=lenet', '--dataset_name=digits', '--learning_rate=0.5')
-    options.save_run(str(tmp_path), [train[group] for group in (options.Data, options.Net, options.Schedule)], classes=['a', '真'])
+    options.save_run(str(tmp_path), [train[group] for group in (options.Data, options.Net, options.Schedule)],
+                     classes=['a', '真'])
     for words in ([str(tmp_path)], ['--checkpoint_path=%s' % tmp_path], ['--checkpoint_path=%s' % (tmp_path / 'model.ckpt-7')]):
         request = understood('eval', *words + ['--dataset_name=other'])
         assert request[options.Net].model_name == 'lenet'

@@ -79,11 +79,12 @@ def test_grey_training_has_one_channel(here, shards, values):
     assert values('colour')['LeNet/fc3/weights'].shape[0] == 5 * 5 * 64
 
 
-def test_a_broken_picture_in_the_records_ends_training_with_one_line(here, shards):
+def test_a_broken_picture_in_the_records_ends_training_with_one_line(slimtune, shards):
     shards(some() + [(encoded(9)[:200], 1), (b'no picture', 2)])
     for flags in ([], ['--preprocessing_name=inception', '--train_dir=other']):
-        said = here(*LENET + flags + ['--max_number_of_steps=50'], code=1)
-        assert 'a picture in the records cannot be decoded' in said
+        said = slimtune(*LENET + flags + ['--max_number_of_steps=50'], code=1).stderr
+        # libjpeg has its say before
+        assert said.splitlines()[-1].startswith('slimtune: a picture in the records cannot be decoded: convert the pictures')
 
 
 def test_an_empty_a_missing_and_a_cut_shard_are_named(here, shards):
@@ -122,7 +123,6 @@ def test_labels_offset_leaves_the_background_class_out(here, shards, values, tmp
     here(*LENET + ['--labels_offset=1'])
     assert values('there')['LeNet/fc4/biases'].shape == (2,)
     assert (tmp_path / 'there/labels.txt').read_text() == '0:a\n1:b\n'
-    assert '--labels-offset -1' in here(*LENET + ['--labels_offset=-1'], code=1)
     shards(some())
     assert '2 pictures of mine are labelled so: use 0' in here(*LENET + ['--labels_offset=1'], code=1)
 
@@ -142,5 +142,6 @@ def test_wrong_sizes_and_names_are_answered(here, shards):
     assert 'which pictures?' in here('train', code=1)
     assert 'did you mean' in here('train', 'data', '--dataset_nam=mine', '--learnin_rte=1', code=2)
     assert not os.path.exists('there')
-    for flag in ('--batch_size=0', '--batch_size=-1', '--train_image_size=0', '--learning_rate=-1', '--max_number_of_steps=-1'):
-        assert here(*LENET + [flag], code=1)
+    for flag in ('--batch_size=0', '--batch_size=-1', '--train_image_size=0', '--learning_rate=-1', '--max_number_of_steps=-1',
+                 '--labels_offset=-1'):
+        assert 'must be' in here(*LENET + [flag], code=2)

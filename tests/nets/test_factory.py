@@ -142,4 +142,4 @@ def test_a_notebook_written_for_slim_runs_on_the_same_names():
         assert net.shape.as_list() == [2, 1, 1, 2048]
         assert inception_resnet_v2.inception_resnet_v2_arg_scope() and lenet.lenet_arg_scope()
     with pytest.raises(AttributeError, match='slimtune.nets.inception has no attribute'):
-        inception.inception_v9
+        inception.inception_v9(None)

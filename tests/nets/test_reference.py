@@ -11,8 +11,8 @@ import zlib
 
 import numpy as np
 import pytest
-from slimtune.nets import nets_factory
 
+from slimtune.nets import nets_factory
 from slimtune.runtime import slim, tf
 
 REFERENCE = json.loads(lzma.decompress(pathlib.Path(__file__).with_name('reference.json.xz').read_bytes()).decode())
