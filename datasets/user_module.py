@@ -46,6 +46,7 @@ def split(known, split_name, dataset_dir, file_pattern=None, reader=None):
         raise dataset_factory.unknown_split(known.name, split_name, known.splits)
     with _as_in_slim(path):
         dataset = known.get_split(split_name, dataset_dir, file_pattern=file_pattern, reader=reader)
+    _check_features(dataset.decoder, path)
     sources = dataset.data_sources
     sources = [sources] if isinstance(sources, str) else list(sources)
     paths = sorted(path for source in sources for path in ([source] if os.path.isfile(source) else glob.glob(source)))
@@ -56,13 +57,30 @@ def split(known, split_name, dataset_dir, file_pattern=None, reader=None):
     found = [names.get(label, 'class %d' % label) for label in range(dataset.num_classes)]
     per_class = dataset_factory.by_label(counts, len(found), known.name)
     dataset_factory.compare(dataset.num_samples, sum(per_class), known.name, split_name)
-    image = getattr(dataset.decoder, '_items_to_handlers', {}).get('image')
+    image = _handlers(dataset.decoder).get('image')
     facts = {'data_sources': paths, 'num_samples': sum(per_class), 'class_names': found, 'per_class': per_class,
              'channels': getattr(image, '_channels', channels), 'name': known.name, 'split_name': split_name,
              'dataset_dir': dataset_dir}
     for key, value in facts.items():
         setattr(dataset, key, value)
     return dataset
+
+
+#: Where slimtune's own pipelines look: {what the decoder gives: (where slim's handlers keep the feature's name, the name)}
+_FEATURES = {'image': ('_image_key', 'image/encoded'), 'label': ('_tensor_key', 'image/class/label')}
+
+
+def _handlers(decoder):
+    return getattr(decoder, '_items_to_handlers', {})
+
+
+def _check_features(decoder, path):
+    """Refuses a decoder that takes image or label from features of other names: they would be passed over."""
+    for item, (attribute, key) in _FEATURES.items():
+        theirs = getattr(_handlers(decoder).get(item), attribute, key)
+        if theirs != key:
+            raise UserError("%s reads the %s from the feature %s, slimtune from %s, slim's name: call it so in the records"
+                            % (path, item, theirs, key))
 
 
 @contextlib.contextmanager

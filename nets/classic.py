@@ -5,6 +5,8 @@ are convolutions: fc6 has the kernel of the map it ends, the others 1x1.
 LeNet: LeCun et al. 1998. CifarNet: Krizhevsky's cuda-convnet. AlexNet v2: Krizhevsky 2014, arXiv:1404.5997.
 OverFeat: Sermanet et al. 2013, arXiv:1312.6229, fast model. VGG: Simonyan, Zisserman 2014, arXiv:1409.1556, table 1.
 """
+import functools
+
 from slimtune.nets import layers, nets_factory
 from slimtune.runtime import slim, tf
 
@@ -39,38 +41,23 @@ TABLES = {
 
 
 def _arg_scope(weight_decay, **arguments):
+    """slim's defaults: ReLU, L2 on all weights, and these arguments of both kinds of layers."""
     with slim.arg_scope([slim.conv2d, slim.fully_connected], activation_fn=tf.nn.relu,
                         weights_regularizer=slim.l2_regularizer(weight_decay), **arguments) as scope:
         return scope
 
 
-def lenet_arg_scope(weight_decay=0.0):
-    """LeNet's defaults."""
-    return _arg_scope(weight_decay, weights_initializer=tf.truncated_normal_initializer(stddev=0.1))
+lenet_arg_scope = functools.partial(_arg_scope, weight_decay=0.0, **layers.start(0.1))
+alexnet_v2_arg_scope = functools.partial(_arg_scope, weight_decay=0.0005, biases_initializer=tf.constant_initializer(0.1))
+vgg_arg_scope = functools.partial(_arg_scope, weight_decay=0.0005, biases_initializer=tf.zeros_initializer())
 
 
 def cifarnet_arg_scope(weight_decay=0.004):
-    """CifarNet's defaults: its convolutions are not regularized."""
-    with slim.arg_scope([slim.conv2d], activation_fn=tf.nn.relu,
-                        weights_initializer=tf.truncated_normal_initializer(stddev=0.05)), \
-            slim.arg_scope([slim.fully_connected], activation_fn=tf.nn.relu,
-                           weights_regularizer=slim.l2_regularizer(weight_decay),
-                           weights_initializer=tf.truncated_normal_initializer(stddev=0.04),
-                           biases_initializer=tf.constant_initializer(0.1)) as scope:
+    """slim's defaults of CifarNet, whose convolutions are not regularized."""
+    with slim.arg_scope(_arg_scope(weight_decay, **layers.start(0.04), biases_initializer=tf.constant_initializer(0.1))), \
+            slim.arg_scope([slim.conv2d], **layers.start(0.05), biases_initializer=tf.zeros_initializer(),
+                           weights_regularizer=None) as scope:
         return scope
-
-
-def alexnet_v2_arg_scope(weight_decay=0.0005):
-    """AlexNet's defaults."""
-    return _arg_scope(weight_decay, biases_initializer=tf.constant_initializer(0.1))
-
-
-def vgg_arg_scope(weight_decay=0.0005):
-    """VGG's defaults, and OverFeat's."""
-    return _arg_scope(weight_decay, biases_initializer=tf.zeros_initializer())
-
-
-overfeat_arg_scope = vgg_arg_scope
 
 
 def _apply(net, text, keep_prob):
@@ -120,7 +107,7 @@ def build_cifarnet(images, num_classes=10, is_training=False, dropout_keep_prob=
             return net, end_points
         logits = end_points['Logits'] = slim.fully_connected(
             net, num_classes, activation_fn=None, weights_regularizer=None, biases_initializer=tf.zeros_initializer(),
-            weights_initializer=tf.truncated_normal_initializer(stddev=1 / 192.0), scope='logits')
+            scope='logits', **layers.start(1 / 192.0))
         end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
     return logits, end_points
 
@@ -132,11 +119,8 @@ def build_convolutional(images, num_classes=1000, is_training=True, dropout_keep
     Features (num_classes None) are fc7's map. Either global_pool, which averages it, or spatial_squeeze=False, which
     leaves the logits a map, makes them take larger pictures. fc_stddev: how the fc layers start, if not as the others.
     """
-    end_points, fc = {}, {}
-    if fc_stddev:
-        fc = {'weights_initializer': tf.truncated_normal_initializer(stddev=fc_stddev),
-              'biases_initializer': tf.constant_initializer(0.1)}
-    rows, fc_rows = TABLES[table]
+    (rows, fc_rows), end_points = TABLES[table], {}
+    fc = dict(layers.start(fc_stddev), biases_initializer=tf.constant_initializer(0.1)) if fc_stddev else {}
     with tf.variable_scope(scope, table, [images]) as own, slim.arg_scope([layers.dropout], is_training=is_training):
         net = _trunk(images, rows, dropout_keep_prob, end_points, own.name + '/')
         with slim.arg_scope([slim.conv2d], **fc):

@@ -2,6 +2,7 @@
 import glob
 import os
 import re
+import tempfile
 
 from slimtune.errors import UserError
 from slimtune.runtime import tf
@@ -84,7 +85,7 @@ def _first_file(prefix):
 def _complete(prefix):
     if os.path.isfile(prefix) and not prefix.endswith('/checkpoint'):
         return True
-    shards = glob.glob(glob.escape(prefix) + '.data-*-of-*')
+    shards = [name for name in glob.glob(glob.escape(prefix) + '.data-*') if re.search(r'-of-\d{5}$', name)]
     return os.path.isfile(prefix + '.index') and bool(shards) and len(shards) == int(shards[0][-5:])
 
 
@@ -94,10 +95,19 @@ class Checkpoint:
     def __init__(self, path):
         self.prefix = find(path)
         try:
-            self._reader = tf.train.load_checkpoint(self.prefix)
+            self._reader = tf.train.load_checkpoint(self._literal(self.prefix))
             self.shapes = self._reader.get_variable_to_shape_map()
         except (tf.errors.OpError, ValueError, RuntimeError) as e:
             raise UserError('%s is not a checkpoint, or damaged: %s' % (self.prefix, str(e).split('\n')[0]))
+
+    def _literal(self, prefix):
+        """A path of the checkpoint that means itself to TensorFlow, which takes paths for patterns."""
+        if not set(prefix) & set('*?['):
+            return prefix
+        self._links = tempfile.TemporaryDirectory()     # lives as long as the reader
+        for name in files(prefix):
+            os.symlink(os.path.abspath(name), os.path.join(self._links.name, os.path.basename(name)))
+        return os.path.join(self._links.name, os.path.basename(prefix))
 
     def value(self, name):
         """A variable's value as an array."""

@@ -99,12 +99,12 @@ class Run:
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """How the learning rate moves."""
-    learning_rate: float = option(0.01, 'Learning rate at the start. Folder form: 0.003 for a head on cached features, else 0.001.',
-                                  folder=None)
+    learning_rate: float = option(0.01, 'Learning rate at the start. Folder form: 0.003 for a head on cached features, else '
+                                  '0.001.', folder=None)
     learning_rate_decay_type: str = option('exponential', 'How it falls.', choices=DECAYS, folder='polynomial')
     learning_rate_decay_factor: float = option(0.94, 'Factor by which it falls (exponential).')
-    num_epochs_per_decay: float = option(2.0, 'Times through the pictures until it falls by the factor (exponential), or has fallen '
-                                         '(polynomial). Folder form: all of them.', folder=None)
+    num_epochs_per_decay: float = option(2.0, 'Times through the pictures until it falls by the factor (exponential), or has '
+                                         'fallen (polynomial). Folder form: all of them.', folder=None)
     end_learning_rate: float = option(0.0001, 'Where it ends (polynomial).', folder=0.00001)
 
 
@@ -124,8 +124,8 @@ class Optimizer:
     ftrl_initial_accumulator_value: float = option(0.1, 'Where ftrl starts.')
     ftrl_l1: float = option(0.0, 'l1 regularization of ftrl.')
     ftrl_l2: float = option(0.0, 'l2 regularization of ftrl.')
-    weight_decay: float = option(0.00004, 'Weight of the l2 loss on the net\'s weights. Folder form: for a head on cached features '
-                                 'what does best in cross-validation on the training pictures.', folder=None)
+    weight_decay: float = option(0.00004, 'Weight of the l2 loss on the net\'s weights. Folder form: for a head on cached '
+                                 'features what does best in cross-validation on the training pictures.', folder=None)
     label_smoothing: float = option(0.0, 'Share of each label spread over all classes.')
     moving_average_decay: float = option(None, 'Keep moving averages of the weights with this decay, such as 0.9999.')
 
@@ -145,7 +145,8 @@ class Cache:
     feature_cache: str = option('on', 'off: run the whole net at every step, on augmented pictures, as slim does.',
                                 choices=('on', 'off'), slim=False)
     cache_limit: float = option(None, 'Most that the features may take, in GiB. Default: a quarter of the memory.', slim=False)
-    cache_dir: str = option(None, 'Where they are kept. Default: SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False, kind='path')
+    cache_dir: str = option(None, 'Where they are kept. Default: SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False,
+                            kind='path')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,13 +76,28 @@ with _quiet_stderr(), warnings.catch_warnings():
         tf.logging.set_verbosity(tf.logging.ERROR)
 
 
-def session_config(cpu_only=False, threads=None):
+def session_config(cpu_only=False, bfloat16=False):
     """A session's settings: any device will do where an op names one that is missing, and a GPU's memory is taken as
-    needed. threads: of TensorFlow's pools; None for one a core."""
-    config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {},
-                            intra_op_parallelism_threads=threads or 0, inter_op_parallelism_threads=threads or 0)
+    needed. bfloat16: matrix products and convolutions are computed in it (see `trains_in_bfloat16`); variables stay float32."""
+    config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {})
     config.gpu_options.allow_growth = True
+    if bfloat16:
+        # Never auto_mixed_precision_cpu: TensorFlow 2.21 crashes.
+        from tensorflow.core.protobuf import rewriter_config_pb2
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config
+
+
+def trains_in_bfloat16():
+    """Whether this TensorFlow (2.11 or later) and this CPU (AVX512-BF16 or AMX) can."""
+    if not CURRENT:
+        return False
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as f:
+            flags = f.read()
+    except OSError:
+        return False
+    return 'avx512_bf16' in flags or 'amx_bf16' in flags
 
 
 def device(cpu_only=False):

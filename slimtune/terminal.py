@@ -3,7 +3,10 @@
 Lines go through absl's logging, so that slim's `--alsologtostderr` and `--verbosity` act on them.
 """
 import contextlib
+import dataclasses
 import logging as python_logging
+import os
+import signal
 import sys
 import time
 
@@ -120,3 +123,34 @@ def progress(what, total=None, unit='pictures'):
                    TimeRemainingColumn(), TextColumn('{task.fields[text]}'), console=Console(file=stream), transient=True)
     with bar:
         yield _Bar(bar, bar.add_task(what, total=total, text=''))
+
+
+@dataclasses.dataclass
+class Stop:
+    """Whether somebody asked for the end."""
+    wanted: bool = False
+
+
+@contextlib.contextmanager
+def stopping():
+    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved. A second
+    Ctrl-C stops at once."""
+    stop = Stop()
+
+    def ask(number, frame):
+        if number == getattr(signal, 'SIGHUP', None):       # nobody is there to read, and writing would fail
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+        if stop.wanted:
+            raise KeyboardInterrupt
+        stop.wanted = True
+        os.write(2, b'Stopping after this step; saving.\n')     # a print may be under way, which another would break
+
+    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    before = [(number, signal.signal(number, ask)) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

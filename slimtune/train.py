@@ -2,21 +2,18 @@
 import contextlib
 import dataclasses
 import functools
-import itertools
 import math
 import os
 import random
-import signal
-import sys
 import time
 
-from slimtune import checkpoint, convert, data, download, features, model, options, weights
+from slimtune import batch_statistics, checkpoint, convert, data, features, model, options, starting
 from slimtune import optimizer as optimizers
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
-from slimtune.runtime import device, session_config, slim, tf
-from slimtune.terminal import next_step, progress, say, warn, watched
+from slimtune.runtime import device, session_config, slim, tf, trains_in_bfloat16
+from slimtune.terminal import next_step, progress, say, stopping, watched
 
 CHECKPOINTS_KEPT = 5
 # The folder form's defaults: (epochs, at least so many steps) and rate, for a head on cached features and for all else
@@ -42,21 +39,11 @@ def run(request):
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
     start = request[options.Start]
     if request.folder_form and not start.checkpoint_path and not checkpoint.find_latest(run_options.train_dir):
-        start = dataclasses.replace(start, checkpoint_path=published(request[options.Net].model_name, start,
+        start = dataclasses.replace(start, checkpoint_path=starting.published(request[options.Net].model_name, start,
                                                                      request[options.Cache].cache_dir))
     train(data_options, request[options.Net], start, run_options, request[options.Schedule],
           request[options.Optimizer], request[options.Cache], request[options.Engine], request[options.Machines],
           request.folder_form)
-
-
-def published(net_name, start, cache_dir):
-    """The downloaded weights of a net, for the folder form without a checkpoint; None where nobody published any, or the
-    user says what to train without. UserError names the command that gets them."""
-    found = download.find_weights(net_name, cache_dir)
-    if found or start.trainable_scopes or net_name not in weights.WEIGHTS:
-        return found
-    raise UserError('%s begins with published weights: %s. Or --checkpoint-path, or --trainable-scopes all to begin at random'
-                    % (net_name, download.how_to_get(net_name, cache_dir)))
 
 
 def train(data_options, net_options, start, run_options, schedule, optimizer, cache, engines, machines, folder_form=False):
@@ -76,8 +63,8 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
     # Where it starts from: the train folder, else a checkpoint, else random weights
     if start.restart:
-        set_aside(run_options.train_dir)
-    resumed, warm = starting_points(run_options.train_dir, start.checkpoint_path)
+        starting.set_aside(run_options.train_dir)
+    resumed, warm = starting.starting_points(run_options.train_dir, start.checkpoint_path)
     before = options.load_run(run_options.train_dir) if resumed else {}
     if before.get('classes', class_names) != class_names:
         raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
@@ -132,12 +119,12 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         say('%s on %s: %d pictures, %d classes, %d of %d variables trained%s' % (
             net.name, device(machines.clone_on_cpu), dataset.num_samples, len(class_names), len(trained),
             len(tf.trainable_variables()), ' (%s)' % ', '.join(scopes) if scopes else ''))
-        names = restored(net, resumed, warm, class_names, start)
+        names = starting.restored(net, resumed, warm, class_names, start)
 
         # What feeds the steps: the pipeline, or the features of what is frozen, computed once
         fed = features.prepare(
             images, picture_labels, total_loss, evaluating(net, class_names), trained,
-            initializer(resumed or warm, names), dataset, held_out(dataset), inputs, run_options.batch_size, seed, cache,
+            starting.initializer(resumed or warm, names), dataset, held_out(dataset), inputs, run_options.batch_size, seed, cache,
             engines) if caching else None
         if optimizer.weight_decay is None:
             optimizer = dataclasses.replace(optimizer, weight_decay=chosen_decay(fed, images, logits, trained, seed, before))
@@ -149,7 +136,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
         # The loop
         os.makedirs(run_options.train_dir, exist_ok=True)
-        keep_older(saver, run_options.train_dir)
+        starting.keep_older(saver, run_options.train_dir)
         data_options = dataclasses.replace(data_options, **{
             name: os.path.abspath(getattr(data_options, name)) for name in ('dataset_dir', 'dataset_module')
             if getattr(data_options, name)})
@@ -164,10 +151,14 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=run_options.train_dir,
                                       summary_op=tf.summary.merge_all()),
             tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=run_options.train_dir)]
-        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu))
+        bfloat16 = not fed and in_bfloat16(engines.precision, net, folder_form)
+        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16))
         with data.explained(run_options.batch_size), stopping() as stop, \
                 tf.train.MonitoredSession(creator, hooks) as session:
             step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)
+            statistics = batch_statistics.moving(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) if folder_form else {}
+            if statistics and step == total:
+                session.run_step_fn(functools.partial(measured_again, statistics, run_options, dataset.num_samples, saver, step))
     prefix = checkpoint.find(run_options.train_dir)
     say('Saved step %d: %s' % (step, prefix))
     if stop.wanted:
@@ -197,84 +188,9 @@ def chosen_decay(fed, images, logits, trained, seed, before):
         return known or WEIGHT_DECAY
     decay, accuracy = optimizers.choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
     if accuracy:
-        say('Weight decay %.2g, which was right for %.1f%% of the training pictures in cross-validation' % (decay, 100 * accuracy))
+        say('Weight decay %.2g, with which %.1f%% were right in cross-validation on the training pictures'
+            % (decay, 100 * accuracy))
     return decay
-
-
-def set_aside(train_dir):
-    """Renames a train folder that holds anything, so that training begins anew and nothing is lost."""
-    if os.path.isdir(train_dir) and os.listdir(train_dir):
-        folder = os.path.normpath(train_dir)
-        kept = next('%s.before-%d' % (folder, n) for n in itertools.count(1) if not os.path.exists('%s.before-%d' % (folder, n)))
-        os.rename(folder, kept)
-        say('Beginning anew; what %s held is now %s' % (folder, kept))
-
-
-def starting_points(train_dir, checkpoint_path):
-    """The checkpoint to resume from and the one to start from, as (Checkpoint or None, Checkpoint or None); one at most."""
-    latest = checkpoint.find_latest(train_dir)
-    if latest:
-        resumed = checkpoint.Checkpoint(latest)
-        say('Resuming from %s, step %d%s' % (latest, resumed.step, ', ignoring %s (--restart begins anew)' % checkpoint_path
-                                            if checkpoint_path else ''))
-        return resumed, None
-    return None, checkpoint.Checkpoint(checkpoint_path) if checkpoint_path else None
-
-
-def restored(net, resumed, warm, class_names, start):
-    """What is read from the checkpoint: {variable: its name there}. Says what is not, and why; UserError if it does not fit."""
-    if resumed:
-        return resumed_variables(net, resumed)
-    if not warm:
-        return {}
-    variables = {v.op.name: v for v in slim.get_model_variables()}
-    for scope in options.scopes(start.checkpoint_exclude_scopes):
-        matches = [name for name in variables if checkpoint.within(name, [scope])]
-        if not matches:
-            raise UserError('no variable in --checkpoint-exclude-scopes %s%s' % (
-                scope, model.did_you_mean(scope, slim.get_model_variables())))
-        say('Not read from %s: %s, %d variables' % (warm.prefix, scope, len(matches)))
-    excluded = options.scopes(start.checkpoint_exclude_scopes)
-    variables = {name: v for name, v in variables.items() if not checkpoint.within(name, excluded)}
-    head = {name for name in variables if checkpoint.within(name, net.head)}
-    fitting, missing, differing = checkpoint.compare(warm, {name: v.shape.as_list() for name, v in variables.items()})
-    other_classes = options.load_run(warm.prefix).get('classes', class_names) != class_names
-    left = sorted(head if other_classes else head.intersection(missing + differing))
-    # Half a head is none: with its weights left out, its batch norm would be another head's.
-    left = sorted(head) if left else []
-    if left:
-        say('The head is not read from %s, %s: %s' % (
-            warm.prefix, 'its classes are others' if other_classes else 'its shapes differ' if head.intersection(differing)
-            else 'it is not there', ', '.join(left)))
-    missing, differing = ([name for name in names if name not in left] for names in (missing, differing))
-    if differing:
-        raise model.explain(warm, net, differing, 'has other shapes of')
-    if missing and not (start.ignore_missing_vars and fitting):
-        raise model.explain(warm, net, missing, 'lacks')
-    if missing:
-        warn('%d variables are not in %s and begin at random: %s' % (len(missing), warm.prefix, ', '.join(missing[:5])))
-    return with_averages({variables[name]: name for name in fitting if name not in left})
-
-
-def with_averages(names):
-    """`names` ({variable: its name in the checkpoint}), and the moving averages that it lacks begin at their weights."""
-    sources = {v.op.name + checkpoint.AVERAGE: name for v, name in names.items()}
-    averages = {v: sources[v.op.name] for v in tf.global_variables() if v.op.name in sources}
-    averages.update(names)
-    return averages
-
-
-def resumed_variables(net, resumed):
-    """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) begins afresh."""
-    variables = {v.op.name: v for v in tf.global_variables()}
-    needed = {v.op.name for v in slim.get_model_variables()}
-    fitting, missing, differing = checkpoint.compare(resumed, {name: v.shape.as_list() for name, v in variables.items()})
-    for names, why in ((differing, 'has other shapes of'), (needed.intersection(missing), 'lacks')):
-        if needed.intersection(names):
-            raise model.explain(resumed, net, sorted(needed.intersection(names)), why)
-    if missing:
-        say('New since that checkpoint, begun afresh: %s%s' % (', '.join(missing[:3]), ', …' if len(missing) > 3 else ''))
-    return with_averages({variables[name]: name for name in fitting})
 
 
 def training_step(optimizer, total_loss, trained, global_step, moving_average_decay):
@@ -286,6 +202,25 @@ def training_step(optimizer, total_loss, trained, global_step, moving_average_de
     averages = tf.train.ExponentialMovingAverage(moving_average_decay, global_step)
     with tf.control_dependencies([step]):
         return averages.apply(slim.get_model_variables())
+
+
+def in_bfloat16(precision, net, folder_form):
+    """Whether the whole net is trained in bfloat16: where asked for, and in the folder form where it is faster."""
+    if precision == 'bfloat16' and not trains_in_bfloat16():
+        raise UserError('training in bfloat16 needs TensorFlow 2 and a CPU with AVX512-BF16 or AMX: --precision float32')
+    depthwise = net.builder.split(':')[0] in ('mobilenet', 'nasnet')       # too small a product a channel: slower
+    chosen = precision == 'bfloat16' or precision == 'auto' and folder_form and not depthwise and trains_in_bfloat16()
+    if chosen:
+        say('Computing in bfloat16; weights and checkpoints stay float32 (--precision float32 for all of it)')
+    return chosen
+
+
+def measured_again(statistics, run_options, pictures, saver, step, step_context):
+    """Batch norm's statistics by the final weights, saved with them."""
+    session = step_context.session
+    batches = batch_statistics.measure(session, statistics, run_options.batch_size, pictures)
+    saver.save(session, os.path.join(run_options.train_dir, 'model.ckpt'), step)
+    say('Statistics of %d layers measured again on %d batches of training pictures' % (len(statistics) // 2, batches))
 
 
 def held_out(dataset):
@@ -302,17 +237,6 @@ def evaluating(net, class_names):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             return nets_factory.get_network_fn(net.name, len(class_names))(images)[0]
     return evaluate
-
-
-def initializer(saved, names):
-    """Gives the net's variables what they begin with: a function of a session. names: see `restored`."""
-    initialize = tf.variables_initializer(slim.get_model_variables())
-
-    def run(session):
-        session.run(initialize)
-        if names:
-            checkpoint.restore(session, saved, {v: name for v, name in names.items() if v in slim.get_model_variables()})
-    return run
 
 
 def loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed=None):
@@ -360,38 +284,3 @@ class Finite(tf.train.CheckpointSaverListener):
             raise self._diverged('the weights are', global_step_value)
 
 
-def keep_older(saver, train_dir):
-    """Lets the saver know the checkpoints of earlier runs, so that the last five of all remain. Their folder may be a copy
-    of another: those of the other stay."""
-    saver.recover_last_checkpoints(checkpoint.listed(train_dir))
-
-
-@dataclasses.dataclass
-class Stop:
-    """Whether somebody asked for the end."""
-    wanted: bool = False
-
-
-@contextlib.contextmanager
-def stopping():
-    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved. A second
-    Ctrl-C stops at once."""
-    stop = Stop()
-
-    def ask(number, frame):
-        if number == getattr(signal, 'SIGHUP', None):       # nobody is there to read, and writing would fail
-            sys.stdout = sys.stderr = open(os.devnull, 'w')
-            os.dup2(sys.stdout.fileno(), 1)
-            os.dup2(sys.stdout.fileno(), 2)
-        if stop.wanted:
-            raise KeyboardInterrupt
-        stop.wanted = True
-        os.write(2, b'Stopping after this step; saving.\n')     # a print may be under way, which another would break
-
-    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-    before = [(number, signal.signal(number, ask)) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

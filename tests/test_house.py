@@ -17,8 +17,8 @@ PACKAGES = {'slimtune': 'slimtune', 'nets': 'slimtune.nets', 'datasets': 'slimtu
 ORDER = [
     ['slimtune.cli'],
     ['slimtune.train', 'slimtune.evaluate', 'slimtune.export', 'slimtune.predict', 'slimtune.convert', 'slimtune.download',
-     'slimtune.nets_table'],
-    ['slimtune.features', 'slimtune.answers'], ['slimtune.engine'], ['slimtune.optimizer'], ['slimtune.model'], ['slimtune.data'],
+     'slimtune.nets_table', 'slimtune.starting'],
+    ['slimtune.features', 'slimtune.answers'], ['slimtune.engine'], ['slimtune.optimizer', 'slimtune.batch_statistics'], ['slimtune.model'], ['slimtune.data'],
     ['slimtune.checkpoint'], ['slimtune.options'], ['slimtune.folders', 'slimtune.shards'],
     ['slimtune.nets', 'slimtune.preprocessing', 'slimtune.datasets'], ['slimtune.runtime'],
     ['slimtune.fetch', 'slimtune.weights', 'slimtune.archives', 'slimtune.files', 'slimtune.terminal', 'slimtune.pictures',

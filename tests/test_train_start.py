@@ -89,7 +89,8 @@ def test_the_wrong_net_is_recognised_and_named(here, published):
     said = here(*LENET + ['--train_dir=a', '--checkpoint_path=mobilenet_v1_025.ckpt'], code=1)
     assert 'mobilenet_v1_025.ckpt is a mobilenet_v1_025 checkpoint: --model-name mobilenet_v1_025' in said
     assert not os.path.exists('a')
-    said = here(*MOBILENET + ['--model_name=mobilenet_v1_050', '--checkpoint_path=mobilenet_v1_025.ckpt', '--train_dir=a'], code=1)
+    said = here(*MOBILENET + ['--model_name=mobilenet_v1_050', '--checkpoint_path=mobilenet_v1_025.ckpt', '--train_dir=a'],
+                code=1)
     assert '--model-name mobilenet_v1_025' in said
 
 
@@ -113,7 +114,8 @@ def test_missing_variables_are_an_error_unless_told_to_ignore_them(here, publish
 def test_a_scope_with_a_typo_is_an_error_with_the_nearest(here):
     said = here(*LENET + ['--train_dir=a', '--trainable_scopes=LeNet/fc5'], code=1)
     assert 'no trainable variable in scope LeNet/fc5: did you mean LeNet/fc' in said
-    said = here(*LENET + ['--train_dir=a', '--checkpoint_path=pic_lenet', '--checkpoint_exclude_scopes=LeNet/fc4,LeNet/Fc3'], code=1)
+    said = here(*LENET + ['--train_dir=a', '--checkpoint_path=pic_lenet', '--checkpoint_exclude_scopes=LeNet/fc4,LeNet/Fc3'],
+                code=1)
     assert 'no variable in --checkpoint-exclude-scopes LeNet/Fc3: did you mean LeNet/fc' in said
     assert 'no regular expression' in here(*LENET + ['--train_dir=a', '--trainable_scopes=LeNet/(fc4'], code=1)
     # What slim does: a trainable scope is a regular expression from the start, and needs not end at a `/`.
@@ -167,14 +169,16 @@ def test_a_checkpoint_that_is_not_there_or_no_checkpoint_is_an_error(here):
 
 
 def test_what_slim_itself_left_is_resumed_and_started_from(here, real_data, values, tmp_path):
-    for name, step, optimizer, slots in (('head_rmsprop', 600, 'rmsprop', 'RMSProp'), ('all_momentum_ema', 200, 'momentum', 'Momentum')):
+    for name, step, optimizer, slots in (('head_rmsprop', 600, 'rmsprop', 'RMSProp'),
+                                         ('all_momentum_ema', 200, 'momentum', 'Momentum')):
         shutil.copytree(os.path.join(real_data, 'slim_train_dirs', name), name)
         flags = ['train', '--model_name=mobilenet_v1_025', '--train_image_size=128', '--dataset_dir=flowers',
                  '--dataset_name=flowers', '--batch_size=2', '--optimizer=' + optimizer, '--learning_rate=0.0001']
         if not os.path.exists('flowers'):
             os.mkdir('flowers')
             shutil.copyfile(os.path.join(real_data, 'slim_train_dirs/label.txt'), 'flowers/label.txt')
-            here('convert', '-t', os.path.join(real_data, 'flowers'), '--output-dir', 'flowers', '--dataset-name', 'flowers', '--quiet')
+            here('convert', '-t', os.path.join(real_data, 'flowers'), '--output-dir', 'flowers', '--dataset-name', 'flowers',
+                 '--quiet')
         before = values(name)
         if optimizer == 'momentum':
             flags += ['--moving_average_decay=0.95']

@@ -82,7 +82,7 @@ def test_predict_gives_slims_probabilities(running, folder, name, flags, right, 
     with open(os.path.join(slims, 'label.txt')) as f:
         classes = f.read().split()
     answers = {}
-    for row in map(json.loads, said.splitlines()):
+    for row in [json.loads(line) for line in said.splitlines() if line.startswith('{')]:
         named = {one['name']: one['probability'] for one in row['classes']}
         answers['/'.join(row['file'].split('/')[-2:])] = [named[one] for one in classes]
     assert largest_difference(answers, expected[name]['probabilities']) <= 0.02
