@@ -112,11 +112,14 @@ def class_names(name, dataset_dir=None):
 def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
     """A split of a data set as a slim.dataset.Dataset, checked: every shard there and whole, every label in range.
 
-    file_pattern: names of the shards in `dataset_dir`, %s being the split. reader: slim's; TFRecords by default.
+    dataset_dir: its folder; '' gives what the module says, without pictures. file_pattern: names of the shards in
+    `dataset_dir`, %s being the split. reader: slim's; TFRecords by default.
     Beside slim's fields (data_sources: list of paths, num_samples, num_classes, labels_to_names, ...) it has name,
     split_name, dataset_dir, class_names (by label), per_class (pictures by label) and channels (1 or 3).
     Raises UserError for an unknown name or split, missing, empty, stale or damaged shards and labels out of range.
     """
+    if dataset_dir == '':
+        return _without_folder(name, split_name)
     if not dataset_dir:
         raise UserError('which data? Add --dataset-dir, the folder of the records that convert wrote')
     if not os.path.isdir(dataset_dir):
@@ -144,6 +147,12 @@ def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
         compare(known.splits.get(split_name), sum(per_class), name, split_name)
     return describe(name, split_name, dataset_dir, paths, found, per_class, (known and known.channels) or channels,
                     reader)
+
+
+def _without_folder(name, split_name):
+    """What a data set's module knows, and no pictures: slim's export script gives no folder, it asks for the classes alone."""
+    found = class_names(name) or ['class %d' % label for label in range(num_classes(name))]
+    return describe(name, split_name, '', [], found, [], registered()[name].channels or 3)
 
 
 def describe(name, split_name, dataset_dir, paths, found, per_class, channels, reader=None):

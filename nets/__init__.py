@@ -5,17 +5,14 @@ slim's modules are served under their names too, so that `from slimtune.nets imp
 """
 import importlib
 
-#: slim's module: the one here
-_SLIM = {
-    'alexnet': 'classic', 'cifarnet': 'classic', 'lenet': 'classic', 'overfeat': 'classic', 'vgg': 'classic',
-    'inception_v1': 'inception', 'inception_v2': 'inception', 'inception_v3': 'inception', 'inception_v4': 'inception',
-    'inception_resnet_v2': 'inception', 'inception_utils': 'inception', 'i3d': 'video', 's3dg': 'video',
-    'resnet_v1': 'resnet', 'resnet_v2': 'resnet', 'resnet_utils': 'resnet', 'mobilenet_v1': 'mobilenet',
-    'mobilenet_v2': 'mobilenet', 'mobilenet_v3': 'mobilenet', 'pnasnet': 'nasnet',
-}
+#: The module here: slim's modules.
+_SLIM = {'classic': 'alexnet cifarnet lenet overfeat vgg', 'video': 'i3d s3dg', 'resnet': 'resnet_v1 resnet_v2 resnet_utils',
+         'inception': 'inception_v1 inception_v2 inception_v3 inception_v4 inception_resnet_v2 inception_utils',
+         'mobilenet': 'mobilenet_v1 mobilenet_v2 mobilenet_v3', 'nasnet': 'pnasnet'}
 
 
 def __getattr__(name):
-    if name in _SLIM:
-        return importlib.import_module('slimtune.nets.' + _SLIM[name])
+    for module, names in _SLIM.items():
+        if name in names.split():
+            return importlib.import_module('slimtune.nets.' + module)
     raise AttributeError('module slimtune.nets has no attribute %r' % name)

@@ -12,11 +12,6 @@ from slimtune.runtime import slim, tf
 
 __getattr__ = nets_factory.slims_names_of('classic')
 
-LENET = ['conv1:32 5x5', 'pool1 2x2 /2 v', 'conv2:64 5x5', 'pool2 2x2 /2 v', 'Flatten', 'fc3:1024']
-CIFARNET = ['conv1:64 5x5', 'pool1 2x2 /2 v', 'norm1', 'conv2:64 5x5', 'norm2', 'pool2 2x2 /2 v', 'Flatten', 'fc3:384',
-            'dropout3', 'fc4:192']
-
-
 def vgg(*units):
     """VGG's rows, with units[i] 3x3 convolutions in its block i + 1."""
     rows = []
@@ -26,8 +21,11 @@ def vgg(*units):
     return rows, ['fc6:4096 7x7 v', 'dropout6', 'fc7:4096 1x1']
 
 
-#: net: (rows, rows of the fully connected part)
+#: net: (rows; for LeNet and CifarNet, the rows that features leave out; for the others, those of the last part)
 TABLES = {
+    'lenet': (['conv1:32 5x5', 'pool1 2x2 /2 v', 'conv2:64 5x5', 'pool2 2x2 /2 v', 'Flatten', 'fc3:1024'], ['dropout3']),
+    'cifarnet': (['conv1:64 5x5', 'pool1 2x2 /2 v', 'norm1', 'conv2:64 5x5', 'norm2', 'pool2 2x2 /2 v', 'Flatten',
+                  'fc3:384', 'dropout3', 'fc4:192'], []),
     'alexnet_v2': (['conv1:64 11x11 /4 v', 'pool1 3x3 /2 v', 'conv2:192 5x5', 'pool2 3x3 /2 v', 'conv3:384 3x3',
                     'conv4:384 3x3', 'conv5:256 3x3', 'pool5 3x3 /2 v'],
                    ['fc6:4096 5x5 v', 'dropout6', 'fc7:4096 1x1']),
@@ -38,6 +36,11 @@ TABLES = {
     'vgg_16': vgg(2, 2, 3, 3, 3),
     'vgg_19': vgg(2, 2, 4, 4, 4),
 }
+
+#: LeNet's and CifarNet's scopes of logits and probabilities, and arguments of the logits' layer.
+SMALL_HEADS = {'lenet': ('fc4', 'Predictions', {}),      # sic: probabilities outside the net's scope
+               'cifarnet': ('logits', 'CifarNet/Predictions', dict(
+                   layers.start(1 / 192.0), biases_initializer=tf.zeros_initializer(), weights_regularizer=None))}
 
 
 def _arg_scope(weight_decay, **arguments):
@@ -83,37 +86,26 @@ def _trunk(net, rows, keep_prob, end_points, prefix=''):
     return net
 
 
-def build_lenet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax,
-                scope='LeNet'):
-    """images [batch, height, width, 1] -> logits [batch, num_classes], end_points; features [batch, 1024] if None."""
-    end_points = {}
-    with tf.variable_scope(scope, 'LeNet', [images]), slim.arg_scope([layers.dropout], is_training=is_training):
-        net = _trunk(images, LENET, dropout_keep_prob, end_points)
+def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax, scope=None,
+                table=None):
+    """LeNet and CifarNet: images [batch, height, width, channels] -> logits [batch, num_classes], end_points.
+
+    Features (num_classes None) are the last hidden layer's, [batch, 1024] and [batch, 192].
+    """
+    (rows, last_rows), (last, predictions, arguments), end_points = TABLES[table], SMALL_HEADS[table], {}
+    with tf.variable_scope(scope, table, [images]), slim.arg_scope([layers.dropout], is_training=is_training):
+        net = _trunk(images, rows, dropout_keep_prob, end_points)
         if not num_classes:
             return net, end_points
-        net = end_points['dropout3'] = layers.dropout(net, dropout_keep_prob, scope='dropout3')
-        logits = end_points['Logits'] = slim.fully_connected(net, num_classes, activation_fn=None, scope='fc4')
-    end_points['Predictions'] = prediction_fn(logits, scope='Predictions')      # sic: outside the net's scope
+        for text in last_rows:
+            net = end_points[text] = _apply(net, text, dropout_keep_prob)
+        logits = end_points['Logits'] = slim.fully_connected(net, num_classes, activation_fn=None, scope=last, **arguments)
+    end_points['Predictions'] = prediction_fn(logits, scope=predictions)
     return logits, end_points
 
 
-def build_cifarnet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax,
-                   scope='CifarNet'):
-    """images [batch, height, width, 3] -> logits [batch, num_classes], end_points; features [batch, 192] if None."""
-    end_points = {}
-    with tf.variable_scope(scope, 'CifarNet', [images]), slim.arg_scope([layers.dropout], is_training=is_training):
-        net = _trunk(images, CIFARNET, dropout_keep_prob, end_points)
-        if not num_classes:
-            return net, end_points
-        logits = end_points['Logits'] = slim.fully_connected(
-            net, num_classes, activation_fn=None, weights_regularizer=None, biases_initializer=tf.zeros_initializer(),
-            scope='logits', **layers.start(1 / 192.0))
-        end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
-
-
-def build_convolutional(images, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
-                        scope=None, global_pool=False, table=None, fc_stddev=None):
+def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True, scope=None,
+          global_pool=False, table=None, fc_stddev=None):
     """AlexNet, OverFeat and VGG: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are fc7's map. Either global_pool, which averages it, or spatial_squeeze=False, which

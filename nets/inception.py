@@ -178,19 +178,19 @@ def inception_arg_scope(weight_decay=0.00004, use_batch_norm=True, batch_norm_de
                         activation_fn=tf.nn.relu, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
                         batch_norm_scale=False):
     """slim's defaults of v1 to v4."""
-    return layers.conv_arg_scope(weight_decay, use_batch_norm and {
-        'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
-        'updates_collections': batch_norm_updates_collections,
-    }, weights_initializer=slim.variance_scaling_initializer(), activation_fn=activation_fn)
+    normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
+                         'updates_collections': batch_norm_updates_collections}
+    return layers.conv_arg_scope(weight_decay, use_batch_norm and normalizer_params, activation_fn=activation_fn,
+                                 weights_initializer=slim.variance_scaling_initializer())
 
 
 def inception_resnet_v2_arg_scope(weight_decay=0.00004, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
                                   activation_fn=tf.nn.relu):
     """slim's defaults of Inception-ResNet-v2, which regularizes biases too."""
-    with slim.arg_scope(layers.conv_arg_scope(
-            weight_decay, {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon}, activation_fn=activation_fn)), \
-            slim.arg_scope([slim.conv2d, slim.fully_connected],
-                           biases_regularizer=slim.l2_regularizer(weight_decay)) as scope:
+    weights = layers.conv_arg_scope(weight_decay, {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon},
+                                    activation_fn=activation_fn)
+    biases = {'biases_regularizer': slim.l2_regularizer(weight_decay)}
+    with slim.arg_scope(weights), slim.arg_scope([slim.conv2d, slim.fully_connected], **biases) as scope:
         return scope
 
 

@@ -45,13 +45,13 @@ def _sides(image_size, smallest, largest=None):
 
 def _small(name, scope, logits, output, *figures, **record):
     """A record of LeNet or CifarNet."""
-    return Net(name, 'classic:build_' + name, name + '_arg_scope', scope, (scope + '/' + logits,), output, {}, *figures,
-               preprocessing=name, smallest=4, dropout=0.5, classes=10, **record)
+    return Net(name, 'classic:build_small', name + '_arg_scope', scope, (scope + '/' + logits,), output, {'table': name},
+               *figures, preprocessing=name, smallest=4, dropout=0.5, classes=10, **record)
 
 
 def _convolutional(name, sizes, *figures, arg_scope='vgg_arg_scope', fc_stddev=None):
     """A record of AlexNet, OverFeat or VGG. sizes: usual, smallest, largest."""
-    return Net(name, 'classic:build_convolutional', arg_scope, name, (name + '/fc8',), name + '/fc8/squeezed',
+    return Net(name, 'classic:build', arg_scope, name, (name + '/fc8',), name + '/fc8/squeezed',
                {'table': name, 'fc_stddev': fc_stddev}, *figures, **_sides(*sizes), preprocessing='vgg', dropout=0.5,
                classes=1000)
 

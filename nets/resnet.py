@@ -16,8 +16,7 @@ STRIDES = (2, 2, 2, 1)
 
 
 def resnet_arg_scope(weight_decay=0.0001, batch_norm_decay=0.997, batch_norm_epsilon=1e-5, batch_norm_scale=True,
-                     activation_fn=tf.nn.relu, use_batch_norm=True,
-                     batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS):
+                     activation_fn=tf.nn.relu, use_batch_norm=True, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS):
     """slim's defaults of both versions."""
     normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
                          'updates_collections': batch_norm_updates_collections}
@@ -35,8 +34,8 @@ def _conv2d_same(net, depth, kernel, stride, rate=1, **conv2d):
         return slim.conv2d(net, depth, kernel, rate=rate, padding='SAME', **conv2d)
     total = (kernel - 1) * rate
     sides = [total // 2, total - total // 2]
-    return slim.conv2d(tf.pad(net, [[0, 0], sides, sides, [0, 0]]), depth, kernel, stride, rate=rate, padding='VALID',
-                       **conv2d)
+    net = tf.pad(net, [[0, 0], sides, sides, [0, 0]])
+    return slim.conv2d(net, depth, kernel, stride, rate=rate, padding='VALID', **conv2d)
 
 
 def _unit(net, depth, stride, rate, version, end_points):

@@ -1,0 +1,26 @@
+"""How slim's converter reads pictures: each is decoded by TensorFlow for its size, two threads, one session."""
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from slimtune.datasets import dataset_utils
+from slimtune.runtime import tf
+
+
+def convert(folder, path):
+    """Writes the JPEGs of FOLDER/CLASS/ as records to one file."""
+    classes = sorted(os.listdir(folder))
+    pictures = [(os.path.join(folder, name, file), label) for label, name in enumerate(classes)
+                for file in sorted(os.listdir(os.path.join(folder, name)))]
+    with tf.Graph().as_default(), tf.Session() as session, tf.python_io.TFRecordWriter(path) as writer, \
+            ThreadPoolExecutor(2) as pool:
+        encoded = tf.placeholder(tf.string, [])
+        image = tf.image.decode_jpeg(encoded, channels=3)
+
+        def read(picture):
+            with open(picture[0], 'rb') as f:
+                data = f.read()
+            height, width, _ = session.run(image, {encoded: data}).shape
+            return dataset_utils.image_to_tfexample(data, b'jpg', height, width, picture[1]).SerializeToString()
+
+        for record in pool.map(read, pictures):
+            writer.write(record)
