@@ -162,7 +162,7 @@ def describe(name, split_name, dataset_dir, paths, found, per_class, channels, r
     keys = {
         'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
         'image/format': tf.FixedLenFeature((), tf.string, default_value='jpeg'),
-        'image/class/label': tf.FixedLenFeature([], tf.int64, default_value=tf.zeros([], dtype=tf.int64)),
+        'image/class/label': tf.FixedLenFeature([], tf.int64, default_value=0),
     }
     sides, prefix = ['ymin', 'xmin', 'ymax', 'xmax'], 'image/object/bbox/'
     keys.update({prefix + side: tf.VarLenFeature(tf.float32) for side in sides})

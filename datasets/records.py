@@ -1,4 +1,4 @@
-"""Counts the records of TFRecord files and reads their labels, in plain Python: no TensorFlow, no picture decoded.
+"""Writes TFRecord files, counts their records and reads their labels: no TensorFlow, no picture decoded.
 
 A record is its length (8 bytes), a checksum (4), the bytes of a tf.train.Example and a checksum (4). Of the Example
 only the lengths of its features are read, and the integers asked for; the picture between them is skipped.
@@ -9,6 +9,8 @@ import functools
 import mmap
 import os
 import struct
+
+import google_crc32c
 
 from slimtune.errors import UserError
 
@@ -103,3 +105,66 @@ def _varint(data, at):
 
 def _signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
+
+
+# Writing: importing TensorFlow for it would take longer than checking a thousand pictures
+
+@contextlib.contextmanager
+def writer(path):
+    """Gives a function that appends a record (bytes) to a new file. UserError where it cannot be written: a full disk."""
+    failed = lambda e: UserError('%s cannot be written: %s' % (os.path.basename(path), e.strerror))
+    try:
+        f = open(path, 'wb')        # noqa: SIM115 - closed below, where a full disk may be noticed first
+    except OSError as e:
+        raise failed(e) from e
+
+    def write(record):
+        length = struct.pack('<Q', len(record))
+        try:
+            f.write(length + _masked(length) + record + _masked(record))
+        except OSError as e:
+            raise failed(e) from e
+
+    try:
+        yield write
+    finally:
+        try:
+            f.close()
+        except OSError as e:
+            raise failed(e) from e
+
+
+def _masked(data):
+    """TFRecord's checksum of bytes: CRC-32C, turned and moved, so that a checksum of checksums is no trap."""
+    crc = google_crc32c.value(data)
+    return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff)
+
+
+def example(features):
+    """A serialized tf.train.Example of {key: value or list of values}; bytes, text (as UTF-8), integers or floats."""
+    entries = b''.join(_part(1, _part(1, key.encode()) + _part(2, _feature(value)))
+                       for key, value in sorted(features.items()))
+    return _part(1, entries)
+
+
+def _feature(value):
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if isinstance(values[0], (bytes, str)):
+        return _part(1, b''.join(_part(1, one if isinstance(one, bytes) else one.encode()) for one in values))
+    if isinstance(values[0], float):
+        return _part(2, _part(1, struct.pack('<%df' % len(values), *values)))
+    return _part(3, _part(1, b''.join(_as_varint(one & 0xffffffffffffffff) for one in values)))
+
+
+def _part(number, data):
+    """A field of a protocol buffer message that holds bytes, text or a message."""
+    return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
+
+
+def _as_varint(value):
+    found = bytearray()
+    while value > 0x7f:
+        found.append(value & 0x7f | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)

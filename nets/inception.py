@@ -152,9 +152,10 @@ RESNET_V2 = V3[:7] + [
     Residual(None, ['Block8'], 1.0, True, BLOCK_8),
     'Conv2d_7b_1x1:1536']
 
-TABLES = {'v1': V1(last_5b='Conv2d_0a_3x3'), 'v2': V2, 'v3': V3, 'v4': V4, 'resnet_v2': RESNET_V2}      # sic
+TABLES = {'inception_v1': V1(last_5b='Conv2d_0a_3x3'), 'inception_v2': V2, 'inception_v3': V3, 'inception_v4': V4,       # sic
+          'inception_resnet_v2': RESNET_V2}
 #: How the trunk's weights start, where not as the arg scope says: truncated normal.
-STDDEVS = {'v1': 0.01}
+STDDEVS = {'inception_v1': 0.01}
 
 #: What follows the trunk: the last pooling (side of its kernel, None for all of the map; scope; end point), dropout's
 #: scope, an end point after it, and the logits' row: without a kernel they are fully connected.
@@ -163,14 +164,16 @@ Head = collections.namedtuple('Head', 'side pool pooled dropout pre_logits logit
 #: its kernel's, as above) and the logits.
 Auxiliary = collections.namedtuple('Auxiliary', 'begins pool side last logits')
 HEADS = {
-    'v1': Head(7, 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions', None),   # sic
-    'v2': Head(7, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions', None),
-    'v3': Head(8, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions',
-               Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 5, 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
-    'v4': Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
-               Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
-    'resnet_v2': Head(None, 'AvgPool_1a_8x8', 'global_pool', 'Dropout', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
-                      Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),     # sic
+    'inception_v1': Head(7, 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions',   # sic
+                         None),
+    'inception_v2': Head(7, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions', None),
+    'inception_v3': Head(8, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions',
+                         Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 5, 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
+    'inception_v4': Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
+                         Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
+    'inception_resnet_v2': Head(
+        None, 'AvgPool_1a_8x8', 'global_pool', 'Dropout', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
+        Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),     # sic
 }
 
 

@@ -12,11 +12,13 @@ nbn no batch norm, pool the average of the map instead of all this.
 """
 import collections
 import fractions
+import sys
 
 from slimtune.nets import layers, nets_factory
 from slimtune.runtime import slim, tf
 
 __getattr__ = nets_factory.slims_names_of('mobilenet')
+mobilenet_v2 = mobilenet_v3 = sys.modules[__name__]     # modules of slim's nets.mobilenet
 
 V1 = [(32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1),
       (512, 1), (1024, 2), (1024, 1)]
@@ -213,3 +215,6 @@ def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=0.8
         if prediction_fn:
             end_points['Predictions'] = prediction_fn(net, scope='Predictions')
     return net, end_points
+
+
+mobilenet.default_image_size = mobilenet_v1.default_image_size = nets_factory.NETS['mobilenet_v1'].image_size

@@ -6,11 +6,13 @@ sep (two separable convolutions), avg or max (pooling) with its kernel, or id; t
 """
 import collections
 import functools
+import sys
 
 from slimtune.nets import layers, nets_factory
 from slimtune.runtime import slim, tf
 
 __getattr__ = nets_factory.slims_names_of('nasnet')
+nasnet = pnasnet = sys.modules[__name__]        # modules of slim's nets.nasnet
 
 Cell = collections.namedtuple('Cell', 'blocks concatenated')
 NORMAL = Cell(['sep5 h + sep3 p', 'sep5 p + sep3 p', 'avg3 h + id p', 'avg3 p + avg3 p', 'sep3 h + id h'],

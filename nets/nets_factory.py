@@ -39,114 +39,96 @@ class Net:
     dropout: Optional[float] = None         #: the share that is dropped, not kept
 
 
-def _sides(image_size, smallest, largest=None):
-    return {'image_size': image_size, 'smallest': smallest, 'largest': largest}
+# What the records of a family have in common. head and output lie in the net's scope, which is its name if none is said;
+# an output that begins with / does not.
+_CLASSIC = dict(builder='classic:build', arg_scope='vgg_arg_scope', head=['fc8'], output='fc8/squeezed', smallest=224,
+                largest=255, preprocessing='vgg', dropout=0.5, classes=1000)
+_SMALL = dict(builder='classic:build_small', smallest=4, dropout=0.5, classes=10)
+_INCEPTION = dict(builder='inception:build', arg_scope='inception_arg_scope', head=['Logits'], output='Predictions/Reshape_1',
+                  batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.2)
+_INCEPTION_299 = dict(_INCEPTION, head=['Logits', 'AuxLogits'], image_size=299, smallest=107)
+_VIDEO = dict(_INCEPTION, builder='video:build', arg_scope='video_arg_scope', scope='InceptionV1',
+              output='Logits/Predictions/Reshape_1', largest=224, video=True, batch_norm_decay=0.999, classes=400)  # Kinetics'
+_RESNET = dict(builder='resnet:build', arg_scope='resnet_arg_scope', head=['logits'], output='predictions/Reshape_1',
+               preprocessing='vgg', batch_norm_decay=0.997, batch_norm_epsilon=1e-5)
+_RESNET_V1 = dict(_RESNET, classes=1000)
+_MOBILENET_V1 = dict(builder='mobilenet:mobilenet_v1', arg_scope='mobilenet_v1_arg_scope', scope='MobilenetV1', head=['Logits'],
+                     output='Predictions/Reshape_1', largest=256, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
+                     dropout=0.001, source="slim's mobilenet_v1.md")
+_MOBILENET = dict(builder='mobilenet:mobilenet', arg_scope='training_scope', head=['Logits'], output='Predictions/Reshape_1',
+                  batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2, source="slim's mobilenet/README.md")
+_MOBILENET_V2, _MOBILENET_V3 = dict(_MOBILENET, scope='MobilenetV2'), dict(_MOBILENET, scope='MobilenetV3')
+_EDGETPU = dict(_MOBILENET, scope='MobilenetEdgeTPU', source="slim's mobilenet/README.md, 8-bit")
+_NASNET = dict(builder='nasnet:build', scope='', output='final_layer/predictions', smallest=67, batch_norm_decay=0.9997,
+               batch_norm_epsilon=0.001, dropout=0.5)
 
 
-def _small(name, scope, logits, output, *figures, **record):
-    """A record of LeNet or CifarNet."""
-    return Net(name, 'classic:build_small', name + '_arg_scope', scope, (scope + '/' + logits,), output, {'table': name},
-               *figures, preprocessing=name, smallest=4, dropout=0.5, classes=10, **record)
+def _net(family, name, *figures, **own):
+    """A record: what its family says, what it says itself, its parameters, multiply-adds and, where published, accuracy."""
+    fields = dict({'arg_scope': name + '_arg_scope', 'scope': name, 'arguments': {'table': name}}, **dict(family, **own))
+    inside = lambda part: part.lstrip('/') if part.startswith('/') else '/'.join(filter(None, [fields['scope'], part]))
+    fields.update(zip(('parameters', 'multiply_adds', 'accuracy'), figures), head=tuple(map(inside, fields['head'])),
+                  output=inside(fields['output']))
+    return Net(name, **fields)
 
 
-def _convolutional(name, sizes, *figures, arg_scope='vgg_arg_scope', fc_stddev=None):
-    """A record of AlexNet, OverFeat or VGG. sizes: usual, smallest, largest."""
-    return Net(name, 'classic:build', arg_scope, name, (name + '/fc8',), name + '/fc8/squeezed',
-               {'table': name, 'fc_stddev': fc_stddev}, *figures, **_sides(*sizes), preprocessing='vgg', dropout=0.5,
-               classes=1000)
+def _wide(table, width=1.0):
+    """The arguments of a MobileNet. The narrow ones keep the depth of their last layer."""
+    return {'table': table, 'depth_multiplier': width, 'finegrain_classification_mode': width < 1}
 
 
-def _inception(version, scope, output, sizes, *figures, arg_scope='inception_arg_scope'):
-    """A record of an Inception. Those for pictures of 299 have an auxiliary head."""
-    heads = ('Logits',) if sizes[0] == 224 else ('Logits', 'AuxLogits')
-    return Net('inception_' + version, 'inception:build', arg_scope, scope, tuple(scope + '/' + head for head in heads),
-               scope + '/' + output, {'table': version}, *figures, **_sides(*sizes), batch_norm_decay=0.9997,
-               batch_norm_epsilon=0.001, dropout=0.2)
-
-
-def _video(name, *figures):
-    """A record of a net for clips [batch, frames, height, width, 3]; its classes are Kinetics'."""
-    return Net(name, 'video:build', 'video_arg_scope', 'InceptionV1', ('InceptionV1/Logits',),
-               'InceptionV1/Logits/Predictions/Reshape_1', {'table': name}, *figures, largest=224, video=True,
-               batch_norm_decay=0.999, batch_norm_epsilon=0.001, dropout=0.2, classes=400)
-
-
-def _resnet(version, size, *figures, **record):
-    """A record of a ResNet. v2's published weights were trained with preprocessing 'inception' at 299, not slim's."""
-    name = 'resnet_v%d_%d' % (version, size)
-    return Net(name, 'resnet:build', 'resnet_arg_scope', name, (name + '/logits',), name + '/predictions/Reshape_1',
-               {'version': version, 'size': size}, *figures, smallest=5, preprocessing='vgg', batch_norm_decay=0.997,
-               batch_norm_epsilon=1e-5, classes=999 + version, **record)
-
-
-def _mobilenet_v1(name, width, *figures):
-    """A record of MobileNet v1 of this width (depth_multiplier)."""
-    return Net(name, 'mobilenet:mobilenet_v1', 'mobilenet_v1_arg_scope', 'MobilenetV1', ('MobilenetV1/Logits',),
-               'MobilenetV1/Predictions/Reshape_1', {'depth_multiplier': width}, *figures, source="slim's mobilenet_v1.md",
-               largest=256, batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.001)
-
-
-def _mobilenet(name, scope, width, *figures, source="slim's mobilenet/README.md"):
-    """A record of MobileNet v2, v3 or EdgeTPU. The narrow ones keep the depth of their last layer."""
-    table = re.sub(r'_\d+$', '', name[len('mobilenet_'):])
-    return Net(name, 'mobilenet:mobilenet', 'training_scope', scope, (scope + '/Logits',), scope + '/Predictions/Reshape_1',
-               {'table': table, 'depth_multiplier': width, 'finegrain_classification_mode': width < 1}, *figures,
-               source=source, batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2)
-
-
-def _nasnet(name, auxiliary, *figures, **record):
-    """A record of a NASNet or PNASNet, whose auxiliary head stands after the cell of this number."""
-    imagenet = dict(batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5, smallest=67)
-    return Net(name, 'nasnet:build', name + '_arg_scope', '', ('final_layer', 'aux_%d' % auxiliary), 'final_layer/predictions',
-               {'table': name}, *figures, **dict(imagenet, **record))
-
-
-_QUANTIZED = "slim's mobilenet/README.md, 8-bit"
-#: Parameters, multiply-adds and accuracy end each row.
 _RECORDS = [
-    _convolutional('alexnet_v2', (224, 195, 226), 50303912, 736555776, fc_stddev=0.005, arg_scope='alexnet_v2_arg_scope'),
-    _small('cifarnet', 'CifarNet', 'logits', 'CifarNet/Predictions/Reshape_1', 1756426, 32778112, image_size=32),
-    _convolutional('overfeat', (231, 231, 262), 145704424, 2647011328, fc_stddev=0.005),
-    _convolutional('vgg_a', (224, 224, 255), 132863336, 7609090048),
-    _convolutional('vgg_16', (224, 224, 255), 138357544, 15470264320, (71.5, 89.8)),
-    _convolutional('vgg_19', (224, 224, 255), 143667240, 19632062464, (71.1, 89.8)),
-    _inception('v1', 'InceptionV1', 'Logits/Predictions/Reshape_1', (224, 1, 256), 6618649, 1498377216, (69.8, 89.6)),
-    _inception('v2', 'InceptionV2', 'Predictions/Reshape_1', (224, 1, 256), 11179361, 1934858240, (73.9, 91.8)),
-    _inception('v3', 'InceptionV3', 'Predictions/Reshape_1', (299, 107, 346), 23819401, 5713218144, (78.0, 93.9)),
-    _inception('v4', 'InceptionV4', 'Logits/Predictions', (299, 107), 42649769, 12253976160, (80.2, 95.2)),
-    _inception('resnet_v2', 'InceptionResnetV2', 'Logits/Predictions', (299, 107), 55814729, 13155795552, (80.4, 95.3),
-               arg_scope='inception_resnet_v2_arg_scope'),
-    _video('i3d', 12689984, 111153143808),
-    _video('s3dg', 9518848, 64184810240),
-    _small('lenet', 'LeNet', 'fc4', 'Predictions/Reshape_1', 3274634, 13883904, image_size=28, channels=1),
-    _resnet(1, 50, 25557032, 3482255360, (75.2, 92.2)),
-    _resnet(1, 101, 44549160, 7194476544, (76.4, 92.9)),
-    _resnet(1, 152, 60192808, 10906697728, (76.8, 93.2)),
-    _resnet(1, 200, 64673832, 14400552960),
-    _resnet(2, 50, 25570409, 3482257408, (75.6, 92.8)),
-    _resnet(2, 101, 44579945, 7194478592, (77.0, 93.7)),
-    _resnet(2, 152, 60238953, 10906699776, (77.8, 94.1)),
-    _resnet(2, 200, 64728169, 14400555008, (79.9, 95.2), source='He et al. 2016, at 320'),
-    _mobilenet_v1('mobilenet_v1', 1.0, 4233001, 568741376, (70.9, 89.9)),
-    _mobilenet_v1('mobilenet_v1_075', 0.75, 2586329, 325401216, (68.4, 88.2)),
-    _mobilenet_v1('mobilenet_v1_050', 0.5, 1332105, 149497600, (63.3, 84.9)),
-    _mobilenet_v1('mobilenet_v1_025', 0.25, 470329, 41030528, (49.8, 74.2)),
-    _mobilenet('mobilenet_v2', 'MobilenetV2', 1.0, 3506153, 300775552, (71.8, 91.0)),
-    _mobilenet('mobilenet_v2_140', 'MobilenetV2', 1.4, 6110569, 582197616, (75.0, 92.5)),
-    _mobilenet('mobilenet_v2_050', 'MobilenetV2', 0.5, 1969961, 97133120, (65.4, 86.4)),
-    _mobilenet('mobilenet_v2_035', 'MobilenetV2', 0.35, 1678409, 59287088, (60.3, 82.9)),
-    _mobilenet('mobilenet_v3_small', 'MobilenetV3', 1.0, 2543881, 56511424, (67.5, None)),
-    _mobilenet('mobilenet_v3_large', 'MobilenetV3', 1.0, 5484313, 216591040, (75.2, None)),
-    _mobilenet('mobilenet_v3_small_minimalistic', 'MobilenetV3', 1.0, 2045761, 52289472, (61.9, None)),
-    _mobilenet('mobilenet_v3_large_minimalistic', 'MobilenetV3', 1.0, 3925569, 209137984, (72.3, None)),
-    _mobilenet('mobilenet_edgetpu', 'MobilenetEdgeTPU', 1.0, 4092713, 990670464, (75.6, None), source=_QUANTIZED),
-    _mobilenet('mobilenet_edgetpu_075', 'MobilenetEdgeTPU', 0.75, 2989441, 624487584, (73.5, None), source=_QUANTIZED),
-    _nasnet('nasnet_cifar', 11, 3346538, 544333312, classes=10, image_size=32, smallest=9, preprocessing='cifarnet',
-            batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None),
-    _nasnet('nasnet_mobile', 7, 5291035, 563639872, (74.0, 91.6)),
-    _nasnet('nasnet_large', 11, 88757183, 23783418690, (82.7, 96.2), image_size=331),
-    _nasnet('pnasnet_large', 7, 86061989, 24937400112, (82.9, 96.2), image_size=331),
-    _nasnet('pnasnet_mobile', 5, 5065568, 587294280, (74.2, 91.9)),
+    _net(_CLASSIC, 'alexnet_v2', 50303912, 736555776, arg_scope='alexnet_v2_arg_scope', smallest=195, largest=226,
+         arguments={'table': 'alexnet_v2', 'fc_stddev': 0.005}),
+    _net(_SMALL, 'cifarnet', 1756426, 32778112, scope='CifarNet', head=['logits'], output='Predictions/Reshape_1',
+         preprocessing='cifarnet', image_size=32),
+    _net(_CLASSIC, 'overfeat', 145704424, 2647011328, image_size=231, smallest=231, largest=262,
+         arguments={'table': 'overfeat', 'fc_stddev': 0.005}),
+    _net(_CLASSIC, 'vgg_a', 132863336, 7609090048),
+    _net(_CLASSIC, 'vgg_16', 138357544, 15470264320, (71.5, 89.8)),
+    _net(_CLASSIC, 'vgg_19', 143667240, 19632062464, (71.1, 89.8)),
+    _net(_INCEPTION, 'inception_v1', 6618649, 1498377216, (69.8, 89.6), scope='InceptionV1', largest=256,
+         output='Logits/Predictions/Reshape_1'),
+    _net(_INCEPTION, 'inception_v2', 11179361, 1934858240, (73.9, 91.8), scope='InceptionV2', largest=256),
+    _net(_INCEPTION_299, 'inception_v3', 23819401, 5713218144, (78.0, 93.9), scope='InceptionV3', largest=346),
+    _net(_INCEPTION_299, 'inception_v4', 42649769, 12253976160, (80.2, 95.2), scope='InceptionV4', output='Logits/Predictions'),
+    _net(_INCEPTION_299, 'inception_resnet_v2', 55814729, 13155795552, (80.4, 95.3), scope='InceptionResnetV2',
+         output='Logits/Predictions', arg_scope='inception_resnet_v2_arg_scope'),
+    _net(_VIDEO, 'i3d', 12689984, 111153143808),
+    _net(_VIDEO, 's3dg', 9518848, 64184810240),
+    _net(_SMALL, 'lenet', 3274634, 13883904, scope='LeNet', head=['fc4'], output='/Predictions/Reshape_1',
+         preprocessing='lenet', image_size=28, channels=1),
+    _net(_RESNET_V1, 'resnet_v1_50', 25557032, 3482255360, (75.2, 92.2)),
+    _net(_RESNET_V1, 'resnet_v1_101', 44549160, 7194476544, (76.4, 92.9)),
+    _net(_RESNET_V1, 'resnet_v1_152', 60192808, 10906697728, (76.8, 93.2)),
+    _net(_RESNET_V1, 'resnet_v1_200', 64673832, 14400552960),
+    # v2's published weights were trained with the preprocessing 'inception' at 299, although slim's map has vgg's.
+    _net(_RESNET, 'resnet_v2_50', 25570409, 3482257408, (75.6, 92.8)),
+    _net(_RESNET, 'resnet_v2_101', 44579945, 7194478592, (77.0, 93.7)),
+    _net(_RESNET, 'resnet_v2_152', 60238953, 10906699776, (77.8, 94.1)),
+    _net(_RESNET, 'resnet_v2_200', 64728169, 14400555008, (79.9, 95.2), source='He et al. 2016, at 320'),
+    _net(_MOBILENET_V1, 'mobilenet_v1', 4233001, 568741376, (70.9, 89.9), arguments={'depth_multiplier': 1.0}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_075', 2586329, 325401216, (68.4, 88.2), arguments={'depth_multiplier': 0.75}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_050', 1332105, 149497600, (63.3, 84.9), arguments={'depth_multiplier': 0.5}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_025', 470329, 41030528, (49.8, 74.2), arguments={'depth_multiplier': 0.25}),
+    _net(_MOBILENET_V2, 'mobilenet_v2', 3506153, 300775552, (71.8, 91.0), arguments=_wide('v2')),
+    _net(_MOBILENET_V2, 'mobilenet_v2_140', 6110569, 582197616, (75.0, 92.5), arguments=_wide('v2', 1.4)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_050', 1969961, 97133120, (65.4, 86.4), arguments=_wide('v2', 0.5)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_035', 1678409, 59287088, (60.3, 82.9), arguments=_wide('v2', 0.35)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small', 2543881, 56511424, (67.5, None), arguments=_wide('v3_small')),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large', 5484313, 216591040, (75.2, None), arguments=_wide('v3_large')),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small_minimalistic', 2045761, 52289472, (61.9, None),
+         arguments=_wide('v3_small_minimalistic')),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large_minimalistic', 3925569, 209137984, (72.3, None),
+         arguments=_wide('v3_large_minimalistic')),
+    _net(_EDGETPU, 'mobilenet_edgetpu', 4092713, 990670464, (75.6, None), arguments=_wide('edgetpu')),
+    _net(_EDGETPU, 'mobilenet_edgetpu_075', 2989441, 624487584, (73.5, None), arguments=_wide('edgetpu', 0.75)),
+    _net(_NASNET, 'nasnet_cifar', 3346538, 544333312, head=['final_layer', 'aux_11'], image_size=32, smallest=9, classes=10,
+         preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None),
+    _net(_NASNET, 'nasnet_mobile', 5291035, 563639872, (74.0, 91.6), head=['final_layer', 'aux_7']),
+    _net(_NASNET, 'nasnet_large', 88757183, 23783418690, (82.7, 96.2), head=['final_layer', 'aux_11'], image_size=331),
+    _net(_NASNET, 'pnasnet_large', 86061989, 24937400112, (82.9, 96.2), head=['final_layer', 'aux_7'], image_size=331),
+    _net(_NASNET, 'pnasnet_mobile', 5065568, 587294280, (74.2, 91.9), head=['final_layer', 'aux_5']),
 ]
 #: name: record, in slim's order.
 NETS = {net.name: net for net in _RECORDS}

@@ -11,6 +11,7 @@ __getattr__ = nets_factory.slims_names_of('resnet')
 
 #: layers: units of the four blocks
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+TABLES = {'resnet_v%d_%d' % (version, size): (version, units) for version in (1, 2) for size, units in UNITS.items()}
 DEPTHS = (64, 128, 256, 512)        # of a block's narrow convolutions; its output is four times as deep
 STRIDES = (2, 2, 2, 1)
 
@@ -69,7 +70,7 @@ def _blocks(net, units, depths, version, output_stride, end_points):
 
 
 def build(images, num_classes=None, is_training=True, global_pool=True, output_stride=None, spatial_squeeze=True,
-          min_base_depth=8, depth_multiplier=1, reuse=None, scope=None, version=1, size=50):
+          min_base_depth=8, depth_multiplier=1, reuse=None, scope=None, table=None):
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the pooled map [batch, 1, 1, 2048], or the map without global_pool. output_stride:
@@ -77,13 +78,14 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
     """
     if output_stride is not None and output_stride % 4:
         raise ValueError('output_stride %s is no multiple of 4' % output_stride)
+    version, units = TABLES[table]
     end_points, root = {}, {} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
     depths = [max(int(depth * depth_multiplier), min_base_depth) for depth in DEPTHS]
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
             slim.arg_scope([layers.batch_norm], is_training=is_training):
         net = end_points[own.name + '/conv1'] = _conv2d_same(images, 64, 7, 2, scope='conv1', **root)
         net = slim.max_pool2d(net, [3, 3], 2, scope='pool1')
-        net = _blocks(net, UNITS[size], depths, version, output_stride and output_stride // 4, end_points)
+        net = _blocks(net, units, depths, version, output_stride and output_stride // 4, end_points)
         if version == 2:
             net = layers.batch_norm(net, activation_fn=tf.nn.relu, scope='postnorm')
         if global_pool:

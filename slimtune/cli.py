@@ -69,9 +69,9 @@ def start(name, typed, words):
         import warnings
         warnings.simplefilter('ignore')
     from slimtune import terminal
-    to_stderr = typed.get('alsologtostderr') or typed.get('logtostderr')
+    prefixed = typed.get('alsologtostderr') or typed.get('logtostderr')
     terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False), verbosity=typed.get('verbosity', 0),
-                   to_stderr=to_stderr or typed.get('csv') or typed.get('json'), prefix=to_stderr)
+                   to_stderr=prefixed or name == 'predict', prefix=prefixed)     # predict's output is its answers
     request = options.understand(name, typed, words)
     importlib.import_module('slimtune.' + MODULES[name]).run(request)
 

@@ -13,7 +13,7 @@ import shlex
 from multiprocessing.pool import ThreadPool
 
 from slimtune import __version__, files, folders, pictures
-from slimtune.datasets import dataset_utils, labels, manifest
+from slimtune.datasets import labels, manifest, records
 from slimtune.errors import UserError
 from slimtune.options import Convert
 from slimtune.terminal import next_step, progress, say, table, warn
@@ -209,20 +209,15 @@ def _write_split(exchange, name, split, chosen, classes, options):
 
 
 def _write_shard(path, pool, part, label_of, bar):
-    from slimtune.runtime import tf
-
     def example(one):
         return _example(one, label_of[one.candidate.label])
 
     batch = 64      # pictures in memory at once
-    try:
-        with tf.python_io.TFRecordWriter(path) as writer:
-            for at in range(0, len(part), batch):
-                for record in pool.map(example, part[at:at + batch], chunksize=1):
-                    writer.write(record)
-                    bar.advance(1)
-    except tf.errors.OpError as e:      # a full disk
-        raise UserError('%s cannot be written: %s' % (os.path.basename(path), e.message.split('; ')[-1])) from e
+    with records.writer(path) as write:
+        for at in range(0, len(part), batch):
+            for record in pool.map(example, part[at:at + batch], chunksize=1):
+                write(record)
+                bar.advance(1)
 
 
 def _example(one, label):
@@ -231,14 +226,8 @@ def _example(one, label):
         data = f.read()
     if hashlib.sha256(data).hexdigest() != one.digest:
         raise UserError('%s changed while it was being converted: start again' % one.candidate.path)
-    facts = one.facts
-    example = dataset_utils.image_to_tfexample(pictures.encode(data, facts), facts.format, facts.height, facts.width,
-                                               label)
-    for key, value in (('image/class/text', one.candidate.label), ('image/filename', one.candidate.name),
-                       ('image/colorspace', 'Grayscale' if facts.channels == 1 else 'RGB')):
-        example.features.feature[key].CopyFrom(dataset_utils.bytes_feature(value))
-    example.features.feature['image/channels'].CopyFrom(dataset_utils.int64_feature(facts.channels))
-    return example.SerializeToString(deterministic=True)
+    return records.example(pictures.features(
+        pictures.encode(data, one.facts), one.facts, label, one.candidate.label, one.candidate.name))
 
 
 def _compare_classes(order, found, folders):

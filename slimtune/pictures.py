@@ -111,6 +111,14 @@ def encode(data, picture):
     return encoded.getvalue()
 
 
+def features(encoded, facts, label, name, file):
+    """What is stored of a picture, by slim's keys and those of the Inception converter. facts: a Picture. name: its class's."""
+    return {
+        'image/encoded': encoded, 'image/format': facts.format, 'image/class/label': label, 'image/class/text': name,
+        'image/height': facts.height, 'image/width': facts.width, 'image/filename': file, 'image/channels': facts.channels,
+        'image/colorspace': 'Grayscale' if facts.channels == 1 else 'RGB'}
+
+
 def _load(data, at_an_eighth=False):
     """Decodes; a JPEG at an eighth of its size on request, which reads every byte in half the time.
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -177,7 +178,8 @@ def write_text(answers, names, k):
 
 def write_csv(answers, names, k):
     """file, then name and probability k times, then what was wrong."""
-    rows = csv.writer(sys.stdout, lineterminator='\n')
+    now = types.SimpleNamespace(write=lambda line: sys.stdout.write(line))      # a bar takes the place of sys.stdout
+    rows = csv.writer(now, lineterminator='\n')
     rows.writerow(['file'] + ['%s_%d' % (what, n + 1) for n in range(k) for what in ('class', 'probability')] + ['error'])
     for path, probabilities, why in answers:
         answer = [('', '')] * k if why else [(name, '%.6f' % value) for name, value in best(probabilities, names, k)]

@@ -4,7 +4,7 @@ import os
 from multiprocessing.pool import ThreadPool
 
 from slimtune import pictures
-from slimtune.datasets import dataset_utils
+from slimtune.datasets import records
 from slimtune.errors import UserError
 from slimtune.terminal import progress, say
 
@@ -42,39 +42,23 @@ def write_split(exchange, split, pattern, number, chosen, classes):
 
 def _write_shard(path, pool, part, classes, bar):
     """Writes a shard; yields each of its pictures with its facts (pictures.Picture), or with why it was left out."""
-    from slimtune.runtime import tf
-
     def record(picture):
         try:
             return _record(picture, classes)
         except (pictures.BadPicture, OSError) as e:
             return None, str(e)
 
-    try:
-        with tf.python_io.TFRecordWriter(path) as writer:
-            for picture, (serialized, facts) in zip(part, pool.imap(record, part, chunksize=16)):
-                if serialized is not None:
-                    writer.write(serialized)
-                bar.advance(1)
-                yield picture, facts
-    except tf.errors.OpError as e:      # a full disk
-        raise UserError('%s cannot be written: %s' % (os.path.basename(path), e.message.split('; ')[-1])) from e
+    with records.writer(path) as write:
+        for picture, (serialized, facts) in zip(part, pool.imap(record, part, chunksize=16)):
+            if serialized is not None:
+                write(serialized)
+            bar.advance(1)
+            yield picture, facts
 
 
 def _record(picture, classes):
     """A picture's serialized tf.train.Example, with slim's keys, and its facts. Raises BadPicture."""
     data = picture.read()
     facts = pictures.inspect(data)
-    example = dataset_utils.image_to_tfexample(pictures.encode(data, facts), facts.format, facts.height, facts.width,
-                                               picture.label)
-    features = {'image/class/text': dataset_utils.bytes_feature(classes[picture.label]),
-                'image/filename': dataset_utils.bytes_feature(picture.name),
-                'image/colorspace': dataset_utils.bytes_feature('Grayscale' if facts.channels == 1 else 'RGB'),
-                'image/channels': dataset_utils.int64_feature(facts.channels)}
-    for name, values in (picture.features or {}).items():
-        of = dataset_utils.float_feature if isinstance(values[0], float) else dataset_utils.int64_feature \
-            if isinstance(values[0], int) else dataset_utils.bytes_feature
-        features[name] = of(values)
-    for name, feature in features.items():
-        example.features.feature[name].CopyFrom(feature)
-    return example.SerializeToString(deterministic=True), facts
+    features = pictures.features(pictures.encode(data, facts), facts, picture.label, classes[picture.label], picture.name)
+    return records.example(dict(features, **picture.features or {})), facts

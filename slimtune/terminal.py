@@ -16,13 +16,23 @@ _PIPED_WIDTH = 1000     # nothing is folded: what reads a pipe folds by itself, 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+class _Standard:
+    """sys.stdout or sys.stderr as it is when something is written: tests and a closed terminal put another in its place."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, name):
+        return getattr(getattr(sys, self._name), name)
+
+
 def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False):
     """Sends what is said to standard output, or with `to_stderr` to standard error (the answers have the output then).
 
     quiet: results and errors only. verbose, verbosity: as absl's. prefix: absl's prefix of date and module before each line.
     """
     handler = logging.get_absl_handler()
-    handler.python_handler.stream = sys.stderr if to_stderr else sys.stdout
+    handler.python_handler.stream = _Standard('stderr' if to_stderr else 'stdout')
     if not prefix:
         handler.setFormatter(python_logging.Formatter('%(message)s'))
     python_logging.raiseExceptions = False      # `slimtune train … | head`: training goes on when nobody reads
@@ -119,8 +129,10 @@ def progress(what, total=None, unit='pictures'):
             return Text('%.1f %s/s' % (task.finished_speed or task.speed or 0, unit))
 
     stream = logging.get_absl_handler().python_handler.stream
+    # What is printed meanwhile goes above the bar, but only where it is the same terminal: `slimtune predict --json > file`
     bar = Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/' + str(total or '?')), Rate(),
-                   TimeRemainingColumn(), TextColumn('{task.fields[text]}'), console=Console(file=stream), transient=True)
+                   TimeRemainingColumn(), TextColumn('{task.fields[text]}'), console=Console(file=stream), transient=True,
+                   redirect_stdout=sys.stdout.isatty())
     with bar:
         yield _Bar(bar, bar.add_task(what, total=total, text=''))
 

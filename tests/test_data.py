@@ -47,7 +47,7 @@ def test_a_later_start_sees_what_an_earlier_one_would_have_seen(digits_set, prep
     later = batches(digits_set, 3, step=11, threads=threads, **inputs)      # past the first epoch
     for (images, labels), (others, other_labels) in zip(through[11:], later):
         assert np.array_equal(images, others) and np.array_equal(labels, other_labels)
-    assert len(set(pictures(through))) == 70        # augmented anew each time
+    assert len(set(pictures(through))) > 49         # augmented anew each time
 
 
 def test_labels_stay_with_their_pictures_and_the_offset_is_taken_off(digits_set):

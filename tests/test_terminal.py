@@ -58,6 +58,19 @@ def test_a_bar_with_rate_and_time_left_where_a_person_watches(trained, tmp_path)
     assert not CHATTER.search(shown)
 
 
+def test_answers_go_to_the_file_and_the_bar_to_the_terminal(trained, digits, tmp_path):
+    import pty
+    for form, lines in (('--json', 20), ('--csv', 21)):
+        ours, theirs = pty.openpty()
+        with open(str(tmp_path / 'answers'), 'wb') as answers:
+            subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(digits / 'one'), form], stdout=answers,
+                           stderr=theirs, env=dict(os.environ, TERM='xterm'), check=True)
+        os.close(theirs)
+        assert b'predicting' in os.read(ours, 1 << 16)
+        os.close(ours)
+        assert (tmp_path / 'answers').read_text().count('\n') == lines
+
+
 def test_quiet_leaves_results_and_errors(trained, here, tmp_path):
     assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--quiet') == ''
     said = here('eval', 'net', '--quiet')

@@ -1,4 +1,7 @@
 """What a user of nets_factory sees: names, sizes, slim's keywords and slim's modules."""
+import importlib
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -42,17 +45,24 @@ def test_an_unknown_net_is_answered_with_the_nearest_names():
                                 '`slimtune nets` lists all 41')
 
 
-@pytest.mark.parametrize('name', ['lenet', 'alexnet_v2', 'inception_v1', 'inception_v3', 'resnet_v1_50'])
-def test_the_smallest_and_largest_picture_are_trained_on_and_others_refused(name):
+@pytest.mark.parametrize('name, size, beyond, sides', [
+    ('lenet', 4, 3, 'at least 4'), ('alexnet_v2', 195, 194, '195 to 226'), ('alexnet_v2', 226, 227, '195 to 226'),
+    ('inception_v1', 256, 257, '1 to 256'), ('inception_v3', 107, 106, '107 to 346'), ('inception_v3', 346, 347, '107 to 346'),
+    ('inception_v4', 107, 106, 'at least 107')])
+def test_the_smallest_and_largest_picture_are_trained_on_and_others_refused(name, size, beyond, sides):
     net = nets_factory.NETS[name]
-    for size, beyond in [(net.smallest, net.smallest - 1)] + [(net.largest, (net.largest or 0) + 1)] * bool(net.largest):
-        assert build(name, size=size, is_training=True)[1].shape.as_list() == [1, 5]
-        sides = '%d to %d' % (net.smallest, net.largest) if net.largest else 'at least %d' % net.smallest
-        with pytest.raises(UserError, match='%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
-                name, beyond, beyond, sides, net.image_size)):
-            build(name, size=beyond)
-        with tf.Graph().as_default(), pytest.raises(ValueError):
-            nets_factory.networks_map[name](tf.zeros([1, beyond, beyond, net.channels]), 5, is_training=True)
+    assert build(name, size=size, is_training=True)[1].shape.as_list() == [1, 5]
+    with pytest.raises(UserError, match='%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
+            name, beyond, beyond, sides, net.image_size)):
+        build(name, size=beyond)
+    with tf.Graph().as_default(), slim.arg_scope(nets_factory.arg_scopes_map[name]()), pytest.raises(ValueError):
+        nets_factory.networks_map[name](tf.zeros([1, beyond, beyond, net.channels]), 5, is_training=True)
+
+
+@pytest.mark.parametrize('name', ['inception_v1', 'inception_v2', 'resnet_v1_50'])
+def test_some_nets_take_any_small_picture(name):
+    assert build(name, size=nets_factory.NETS[name].smallest, is_training=True)[1].shape.as_list() == [1, 5]
+    assert nets_factory.NETS[name].smallest == 1
 
 
 @pytest.mark.parametrize('name', ['vgg_a', 'inception_v2', 'mobilenet_v1_025'])
@@ -143,3 +153,18 @@ def test_a_notebook_written_for_slim_runs_on_the_same_names():
         assert inception_resnet_v2.inception_resnet_v2_arg_scope() and lenet.lenet_arg_scope()
     with pytest.raises(AttributeError, match='slimtune.nets.inception has no attribute'):
         inception.inception_v9(None)
+
+
+def test_the_net_that_contributing_adds_is_built(tmp_path, monkeypatch):
+    root = pathlib.Path(__file__).parents[2]
+    row = re.search(r"^ *_net\(.*'mobilenet_v2_075'.*$", (root / 'CONTRIBUTING.md').read_text(encoding='utf-8'), re.M).group()
+    source = (root / 'nets' / 'nets_factory.py').read_text(encoding='utf-8')
+    (tmp_path / 'factory_075.py').write_text(source.replace('_RECORDS = [\n', '_RECORDS = [\n%s\n' % row, 1), encoding='utf-8')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    factory = importlib.import_module('factory_075')
+    net = factory.NETS['mobilenet_v2_075']
+    with tf.Graph().as_default() as graph:
+        logits, _ = factory.get_network_fn(net.name, net.classes)(tf.zeros([1, net.image_size, net.image_size, 3]))
+        assert logits.shape.as_list() == [1, 1001]
+        assert sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables()) == net.parameters
+        assert sum(map(multiply_adds, graph.get_operations())) == net.multiply_adds
