@@ -1,0 +1,64 @@
+"""What convert leaves behind for others: for train, which calls it, and where it was killed."""
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from slimtune import convert as convert_command
+from slimtune import terminal
+from slimtune.datasets import dataset_factory
+from slimtune.errors import UserError
+
+
+def tree(folder):
+    """Every file of a folder: {path: hash}."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob('*') if path.is_file()}
+
+
+# For train, which converts what was not converted yet
+
+def test_a_folder_is_converted_once_and_again_when_its_pictures_change(pic, noise):
+    terminal.setup()
+    root = pic({'a': 10, 'b': 10})
+    assert not convert_command.is_current(str(root))
+    assert convert_command.prepare(str(root)).name == 'pic'
+    shards = [path for path in tree(root) if path.endswith('.tfrecord')]
+    times = [os.stat(path).st_mtime_ns for path in shards]
+    assert convert_command.prepare(str(root)).name == 'pic'
+    assert [os.stat(path).st_mtime_ns for path in shards] == times, 'nothing twice'
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    assert not convert_command.is_current(str(root))
+    written = convert_command.prepare(str(root))
+    assert sum(facts['pictures'] for facts in written.splits.values()) == 21
+    os.remove(shards[0])
+    assert not convert_command.is_current(str(root))
+
+
+# kill -9
+
+def test_killed_at_any_moment_it_leaves_nothing_that_train_would_read(pic):
+    root = pic({'train/a': 40, 'train/b': 40, 'validation/a': 5, 'validation/b': 5})
+    program = [sys.executable, '-m', 'slimtune.cli', 'convert', '-t', str(root), '--train-shards', '8']
+    begun = time.time()
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    whole = time.time() - begun
+    os.remove(str(root / 'train/a/0.jpg'))
+    old, new, seen = 80, 79, []
+    for attempt in range(6):
+        process = subprocess.Popen(program + ['--seed', str(attempt)], stdout=subprocess.DEVNULL)
+        time.sleep(whole * (0.5 + 0.1 * attempt))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        try:
+            dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+        except UserError:
+            seen.append('refused')
+            continue
+        seen.append(dataset.num_samples)
+        assert sum(sum(dataset_factory.records.scan(path).labels.values()) for path in dataset.data_sources) == seen[-1]
+        assert set(seen) <= {old, new}
+    assert not [name for name in os.listdir(str(root)) if name.startswith('.')], 'nothing half-written is left'
+    assert json.loads((root / 'dataset.json').read_text())['splits']['train']['pictures'] == seen[-1]
