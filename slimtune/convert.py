@@ -26,7 +26,8 @@ Good = collections.namedtuple('Good', 'candidate split digest facts')
 
 def run(request):
     """The command."""
-    convert(request[Convert])
+    output = convert(request[Convert])
+    next_step('slimtune train %s --model mobilenet_v1_025' % shlex.quote(output))
 
 
 def convert(options):
@@ -264,7 +265,6 @@ def _report(written, output, good):
     shards = sum(len(facts['shards']) for facts in written.splits.values())
     say('\n%d pictures of %d classes in %d shards: %s' % (
         len(good), len(written.classes), shards, os.path.join(output, written.name + '_*.tfrecord')))
-    next_step('slimtune train %s --model mobilenet_v1_025' % shlex.quote(output))
 
 
 def _report_twins(good):
