@@ -178,6 +178,11 @@ def describe(name, split_name, dataset_dir, paths, found, per_class, channels, r
         name=name, split_name=split_name, dataset_dir=dataset_dir)
 
 
+def names_in(folder):
+    """The names of the data sets whose training shards lie in `folder`, sorted."""
+    return sorted(_splits_there(folder, '%s_train_*.tfrecord')) if os.path.isdir(folder) else []
+
+
 def find_shards(name, split_name, dataset_dir, patterns, known=None, written=None):
     """The paths of a split's shards, by the first of the patterns that finds any, sorted. Raises UserError."""
     for pattern in patterns:
@@ -187,7 +192,7 @@ def find_shards(name, split_name, dataset_dir, patterns, known=None, written=Non
     splits = sorted(set().union(*[_splits_there(dataset_dir, pattern) for pattern in patterns]))
     if splits or known and split_name not in known.splits:
         return _split_of(dict.fromkeys(splits or known.splits), split_name, name)
-    there = [written.name] if written else sorted(_splits_there(dataset_dir, '%s_train_*.tfrecord'))
+    there = [written.name] if written else names_in(dataset_dir)
     if there:
         raise UserError('%s holds the data set %s, not %s: add --dataset-name %s'
                         % (dataset_dir, ' and '.join(there), name, there[0]))

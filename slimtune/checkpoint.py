@@ -9,6 +9,8 @@ from slimtune.runtime import tf
 
 AVERAGE = '/ExponentialMovingAverage'
 _PART = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})(\.tempstate\d*)?$')
+#: What TensorFlow's reader raises over a damaged file, by version.
+_UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, LookupError)
 
 
 def find(path):
@@ -97,7 +99,7 @@ class Checkpoint:
         try:
             self._reader = tf.train.load_checkpoint(self._literal(self.prefix))
             self.shapes = self._reader.get_variable_to_shape_map()
-        except (tf.errors.OpError, ValueError, RuntimeError) as e:
+        except _UNREADABLE as e:
             raise UserError('%s is not a checkpoint, or damaged: %s' % (self.prefix, str(e).split('\n')[0]))
 
     def _literal(self, prefix):
@@ -113,8 +115,9 @@ class Checkpoint:
         """A variable's value as an array."""
         try:
             return self._reader.get_tensor(name)
-        except (tf.errors.OpError, RuntimeError) as e:
-            raise UserError('%s is damaged: %s' % (self.prefix, str(e).split('\n')[0]))
+        except _UNREADABLE as e:
+            raise UserError('%s is damaged (%s): remove its files, and the checkpoint before it is taken'
+                            % (self.prefix, str(e).split('\n')[0]))
 
     @property
     def step(self):

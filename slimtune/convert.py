@@ -82,15 +82,15 @@ def convert(options):
     return output
 
 
-def prepare(folder):
-    """The manifest of the data set in `folder`; its pictures are converted first where that was not done yet.
+def prepare(folder, name=None):
+    """The manifest of the data set in `folder`; its pictures are converted first, as `name`, where that was not done yet.
 
     Converts again, as the manifest says it was done, where the pictures have changed since.
     """
     if is_current(folder):
         return manifest.load(folder)
     written = manifest.load(folder)
-    options = Convert(tensorflow_data_dir=folder)
+    options = Convert(tensorflow_data_dir=folder, dataset_name=name)
     if written:
         say('The pictures in %s have changed since they were converted: converting them again.' % folder)
         shards = {split: max(1, len(facts['shards'])) for split, facts in written.splits.items()}

@@ -74,8 +74,11 @@ class TensorFlow:
     def __init__(self, graph_def, outputs=OUTPUTS, input=INPUT):
         from slimtune.runtime import session_config, tf
         self._out_of_memory = tf.errors.ResourceExhaustedError
+        # A copy, for importing writes defaults into it, and its bytes are a name elsewhere.
+        own = tf.GraphDef()
+        own.CopyFrom(graph_def)
         with tf.Graph().as_default() as graph:
-            self._images, *self._outputs = tf.import_graph_def(graph_def, name='', return_elements=[input] + list(outputs))
+            self._images, *self._outputs = tf.import_graph_def(own, name='', return_elements=[input] + list(outputs))
             self._session = tf.Session(graph=graph, config=session_config())
         self._most = None       # pictures at once, once memory was found to be short
 

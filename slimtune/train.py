@@ -9,7 +9,7 @@ import time
 
 from slimtune import batch_statistics, checkpoint, convert, data, features, model, options, starting
 from slimtune import optimizer as optimizers
-from slimtune.datasets import dataset_factory
+from slimtune.datasets import dataset_factory, manifest
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.runtime import device, session_config, slim, tf, trains_in_bfloat16
@@ -32,8 +32,8 @@ def run(request):
     if data_options.dataset_module:
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
         data_options = dataclasses.replace(data_options, dataset_name=name)
-    elif request.folder_form and not data_options.dataset_name:
-        data_options = dataclasses.replace(data_options, dataset_name=convert.prepare(folder).name)
+    elif request.folder_form:
+        data_options = dataclasses.replace(data_options, dataset_name=found_or_converted(folder, data_options.dataset_name))
     if not run_options.train_dir:
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
@@ -169,6 +169,16 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
 
 # The parts
+
+def found_or_converted(folder, asked):
+    """The name of the data set in `folder`, whose pictures are converted first where that was not done yet. asked: or None."""
+    there = dataset_factory.names_in(folder)
+    if asked and there:
+        return asked
+    if len(there) == 1 and not os.path.exists(os.path.join(folder, manifest.NAME)):     # shards without their manifest
+        return there[0]
+    return convert.prepare(folder, asked).name
+
 
 def defaults(total, schedule, caching, batches):
     """The steps and the schedule of the folder form, where they were left open. batches: in one epoch."""

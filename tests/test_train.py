@@ -93,6 +93,14 @@ def test_a_folder_of_pictures_is_converted_once_and_trained_whole(pic, here):
     assert {path.name: path.stat().st_mtime_ns for path in pic.glob('*.tfrecord')} == written
 
 
+def test_pictures_are_converted_under_the_name_that_is_asked_for(pic, here):
+    said = here('train', 'pic', '--dataset-name', 'guangdong', '--model', 'lenet', '--max-number', 1)
+    assert 'pic/guangdong_*.tfrecord' in said and 'Saved step 1: pic_lenet/model.ckpt-1' in said
+    assert 'tfrecord' not in here('train', 'pic', '--dataset-name', 'guangdong', '--model', 'lenet', '--max-number', 2)
+    said = here('train', 'pic', '--dataset-name', 'other', '--model', 'lenet', code=1)
+    assert 'holds the data set guangdong, not other' in said
+
+
 def test_a_folder_with_a_checkpoint_trains_its_head_alone(trained, here, tmp_path, values):
     shutil.copytree(str(trained / 'pic'), str(tmp_path / 'pic'))
     said = here('train', 'pic', '--model', 'lenet', '--checkpoint-path', trained / 'pic_lenet', '--max-number', 3)

@@ -53,6 +53,7 @@ def test_shards_and_label_file_moved_by_hand_without_a_manifest_are_enough(here,
         shutil.copyfile(str(path), str(data / path.name.replace('pic', 'mine')))
     shutil.copyfile(str(trained / 'pic/label.txt'), str(data / 'label.txt'))
     assert '49 pictures, 3 classes' in here(*LENET)
+    assert '49 pictures, 3 classes' in here('train', 'data', '--model', 'lenet', '--max-number', 1)
 
 
 @pytest.mark.parametrize('boxes', [False, True])

@@ -130,6 +130,35 @@ def test_the_single_file_checkpoint_of_2016_is_the_same_net(running, evaluated, 
     assert abs(metrics['accuracy'] * 200 - 140) <= 1.01
 
 
+def test_the_folder_form_uses_averages_where_there_are_any_and_says_so(here, flowers, slims, tmp_path):
+    """slim's form uses them with --moving_average_decay alone: RUNS above."""
+    folder, labels = os.path.join(slims, 'all_momentum_ema'), os.path.join(slims, 'label.txt')
+    said = here('eval', folder, '--eval_dir=eval', *(dataset(flowers) + NET + SIZE))
+    assert 'model.ckpt-200, step 200, moving averages' in said and 'Accuracy 35.5% of 200' in said
+    picture = sorted((flowers / 'validation' / 'tulips').iterdir())[0]
+    assert 'moving averages of %s' % folder in here('predict', folder, picture, '--label-path', labels, *(NET + SIZE))
+    said = here('export', folder, '--output-dir=bundle', '--image_size=128', '--label-path', labels, *(dataset(flowers) + NET))
+    assert 'moving averages of %s' % folder in said
+
+
+def test_labels_of_another_order_or_number_are_refused(here, flowers, slims, copied, tmp_path):
+    """slim's folders do not say what their classes are called: the records do, and label files are compared with them."""
+    folder, sorted_names = os.path.join(slims, 'head_rmsprop'), ['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']
+    (tmp_path / 'label.txt').write_text('\n'.join(sorted_names))
+    said = here('eval', '--checkpoint_path=%s' % folder, '--dataset_split_name=validation', '--label_path=label.txt',
+                *(dataset(flowers) + NET + SIZE), code=1)
+    assert 'label.txt names other classes than the records of flowers' in said
+    (tmp_path / 'label.txt').write_text('\n'.join(sorted_names[:4]))
+    said = here('predict', folder, flowers / 'validation', '--label_path=label.txt', *(NET + SIZE), code=1)
+    assert 'model.ckpt-600 has 5 classes, but the labels name 4' in said
+
+
+def test_a_train_folder_of_other_classes_is_refused(here, grey_records, copied):
+    said = here('train', '--train_dir=%s' % copied('head_rmsprop'), '--dataset_name=mine', '--dataset_dir=%s' % grey_records,
+                '--train_image_size=128', '--max_number_of_steps=700', *NET, code=1)
+    assert 'model.ckpt-600 has 5 classes, but the data has 3' in said
+
+
 # Folders as they are found on disks
 
 def without_checkpoint_file(folder):
