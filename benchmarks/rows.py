@@ -159,7 +159,8 @@ def evaluation(bench):
     """Evaluation of inception_v3, decoding included; the seconds of starting up belong to both."""
     place = bench.path('eval_inception')
     shutil.copytree(bench.inception(), place)
-    words = ['eval', place, '--dataset-split-name', 'train', '--dataset-dir', bench.flowers(), '--dataset-name', 'flowers', '--quiet']
+    words = ['eval', place, '--dataset-split-name', 'train', '--dataset-dir', bench.flowers(), '--dataset-name', 'flowers',
+             '--quiet']
     few, _ = bench.run(*words, *SLIM_ENGINE, '--batch_size', 32, '--max-num-batches', 10)
     least, _ = bench.run(*words, *SLIM_ENGINE, '--batch_size', 32, '--max-num-batches', 1)
     ours, _ = bench.run(*words)

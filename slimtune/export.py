@@ -49,6 +49,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
     offset = data_options.labels_offset
     exported_model = model.load(exported.checkpoint_path, run or {}, net_options,
                                 exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
+    exported_model.say_averages()
     folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
     there = os.listdir(folder) if os.path.isdir(folder) else []
     others = sorted(set(there).difference(BUNDLE if 'model.json' in there else ()))

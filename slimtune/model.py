@@ -10,6 +10,7 @@ from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.pictures import FAST, Input
 from slimtune.runtime import portable, session_config, slim, tf
+from slimtune.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Model:
     class_names: list
     checkpoint: Checkpoint
     averages: bool = False
+
+    def say_averages(self):
+        """Says so where the weights are the moving averages."""
+        if self.averages:
+            say('With the moving averages of %s' % self.checkpoint.prefix)
 
 
 def inputs_of(net, options, size, channels=None, threads=4, readers=4, labels_offset=0):

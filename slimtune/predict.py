@@ -68,6 +68,7 @@ def trained(predicted, net_options, run, averages, asked):
     """A train folder or a checkpoint, which TensorFlow restores."""
     from slimtune import answers, model
     loaded = model.load(predicted.checkpoint_path, run, net_options, predicted.eval_image_size, given_names(predicted), averages)
+    loaded.say_averages()
     return (lambda images, k: answers.open_engine(loaded, asked, k, lambda: images)), loaded.inputs, loaded.class_names
 
 

@@ -41,7 +41,7 @@ def starting_points(train_dir, checkpoint_path):
 def restored(net, resumed, warm, class_names, start):
     """What is read from the checkpoint: {variable: its name there}. Says what is not, and why; UserError if it does not fit."""
     if resumed:
-        return resumed_variables(net, resumed)
+        return resumed_variables(net, resumed, len(class_names))
     if not warm:
         return {}
     variables = {v.op.name: v for v in slim.get_model_variables()}
@@ -81,8 +81,12 @@ def with_averages(names):
     return averages
 
 
-def resumed_variables(net, resumed):
+def resumed_variables(net, resumed, num_classes):
     """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) begins afresh."""
+    classes = model.head_classes(resumed, net)
+    if classes not in (None, num_classes):
+        raise UserError('%s has %d classes, but the data has %d: choose another --train-dir, or --restart'
+                        % (resumed.prefix, classes, num_classes))
     variables = {v.op.name: v for v in tf.global_variables()}
     needed = {v.op.name for v in slim.get_model_variables()}
     fitting, missing, differing = checkpoint.compare(resumed, {name: v.shape.as_list() for name, v in variables.items()})
