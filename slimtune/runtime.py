@@ -117,3 +117,23 @@ def portable(graph_def):
     meta = tf.MetaGraphDef(graph_def=graph_def)
     meta_graph.strip_graph_default_valued_attrs(meta)
     return meta.graph_def
+
+
+@tf.RegisterGradient('SlimtuneConv2D')
+def _conv2d_gradient(op, gradient):
+    """The gradients of a convolution; as matrix products where its kernel covers the whole map, as in Inception v3's
+    auxiliary head: TensorFlow 1.14 takes 35 times as long for those (5x5x128 to 768, batch 32: 250 ms against 7)."""
+    images, weights = op.inputs
+    kernel = weights.shape.as_list()
+    if op.get_attr('padding') != b'VALID' or images.shape.as_list()[1:] != kernel[:3]:
+        from tensorflow.python.ops import nn_grad
+        return nn_grad._Conv2DGrad(op, gradient)
+    flat = tf.reshape(gradient, [-1, kernel[3]])
+    of_images = tf.matmul(flat, tf.reshape(weights, [-1, kernel[3]]), transpose_b=True)
+    of_weights = tf.matmul(tf.reshape(images, [-1, kernel[0] * kernel[1] * kernel[2]]), flat, transpose_a=True)
+    return tf.reshape(of_images, tf.shape(images)), tf.reshape(of_weights, kernel)
+
+
+def quick_gradients():
+    """A context: convolutions made in it get their gradients from `_conv2d_gradient`."""
+    return tf.get_default_graph().gradient_override_map({'Conv2D': 'SlimtuneConv2D'})

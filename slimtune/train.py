@@ -12,7 +12,7 @@ from slimtune import optimizer as optimizers
 from slimtune.datasets import dataset_factory, manifest
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
-from slimtune.runtime import device, session_config, slim, tf, trains_in_bfloat16
+from slimtune.runtime import device, quick_gradients, session_config, slim, tf, trains_in_bfloat16
 from slimtune.terminal import next_step, progress, say, stopping, watched
 
 CHECKPOINTS_KEPT = 5
@@ -97,7 +97,8 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         if decay is None:
             decay = tf.placeholder_with_default(before.get('options', {}).get('weight_decay') or WEIGHT_DECAY, [])
         network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
-        logits, end_points = network_fn(images)
+        with quick_gradients():
+            logits, end_points = network_fn(images)
         cross_entropies = optimizers.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
         trained = model.variables_to_train(scopes)
         # Frozen weights do not decay: their share of slim's loss is a constant that says nothing.

@@ -43,7 +43,7 @@ def session_with_weights():
     config.graph_options.rewrite_options.disable_meta_optimizer = True     # takes longer than the one run it is for
     session = tf.Session(config=config)
     session.run([variable.initializer for variable in variables],
-                {variable.initializer.inputs[1]: weight(variable.op.name, variable.shape.as_list())
+                {variable.initializer.inputs[1]: weight(variable.op.name, variable.shape.as_list()).astype(np.float32)
                  for variable in variables})
     return session
 
@@ -77,11 +77,10 @@ def decays(graph):
 
 def initializer(graph, variable):
     """[kind, standard deviation or limit] of a variable's initializer."""
-    prefix = variable.op.name + '/Initializer/'
-    ops = {op.name[len(prefix):]: op for op in graph.get_operations() if op.name.startswith(prefix)}
-    kind = sorted(ops)[0].split('/')[0]
-    sizes = {'truncated_normal': 'truncated_normal/stddev', 'random_uniform': 'random_uniform/max', 'Const': 'Const'}
-    return [kind, number(ops[sizes[kind]]) if kind in sizes else None]
+    op = variable.initializer.inputs[1].op
+    kind = op.name.split('/Initializer/')[1].split('/')[0]
+    sizes = {'truncated_normal': '/stddev', 'random_uniform': '/max', 'Const': ''}
+    return [kind, number(graph.get_operation_by_name(op.name + sizes[kind])) if kind in sizes else None]
 
 
 def check_initializers(graph, variables, expected):

@@ -1,0 +1,30 @@
+"""What slimtune adds to TensorFlow, held against TensorFlow itself."""
+import contextlib
+
+import numpy as np
+import pytest
+
+from slimtune.runtime import quick_gradients, tf
+
+
+@pytest.mark.parametrize('size, kernel, padding, strides', [
+    (5, 5, 'VALID', 1), (5, 3, 'VALID', 1), (5, 5, 'SAME', 1), (7, 3, 'VALID', 2), (1, 1, 'VALID', 1)])
+def test_quick_gradients_are_tensorflows_gradients(size, kernel, padding, strides):
+    def gradients(context):
+        with tf.Graph().as_default(), tf.Session() as session, context():
+            random = np.random.RandomState(7)
+            images = tf.placeholder(tf.float32, [None, size, size, 4])
+            weights = tf.Variable(random.normal(size=[kernel, kernel, 4, 6]).astype(np.float32))
+            answers = tf.nn.conv2d(images, weights, [1, strides, strides, 1], padding)
+            found = tf.gradients(tf.reduce_sum(answers ** 3), [images, weights])
+            session.run(tf.global_variables_initializer())
+            operations = {op.type for op in tf.get_default_graph().get_operations()}
+            return session.run(found, {images: random.normal(size=[3, size, size, 4])}), operations
+
+
+    expected, plain = gradients(contextlib.suppress)
+    got, operations = gradients(quick_gradients)
+    for ours, theirs in zip(got, expected):
+        assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+    whole = size == kernel and padding == 'VALID'
+    assert ('Conv2DBackpropFilter' in operations) != whole and 'Conv2DBackpropFilter' in plain
