@@ -146,12 +146,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
         model.write_labels(run_options.train_dir, class_names)
         diverged = functools.partial(not_finite, schedule.learning_rate, run_options.train_dir)
-        hooks = [
-            tf.train.CheckpointSaverHook(run_options.train_dir, save_secs=run_options.save_interval_secs, saver=saver,
-                                         listeners=[Finite(slim.get_model_variables(), diverged)]),
-            tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=run_options.train_dir,
-                                      summary_op=tf.summary.merge_all()),
-            tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=run_options.train_dir)]
+        hooks = saving(run_options, saver, diverged)
         bfloat16 = not fed and in_bfloat16(engines.precision, net, folder_form)
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16))
         with data.explained(run_options.batch_size), stopping() as stop, \
@@ -213,6 +208,17 @@ def training_step(optimizer, total_loss, trained, global_step, moving_average_de
     averages = tf.train.ExponentialMovingAverage(moving_average_decay, global_step)
     with tf.control_dependencies([step]):
         return averages.apply(slim.get_model_variables())
+
+
+def saving(run_options, saver, diverged):
+    """The hooks that write checkpoints, summaries and the steps a second. diverged: see not_finite."""
+    folder = run_options.train_dir
+    return [
+        tf.train.CheckpointSaverHook(folder, save_secs=run_options.save_interval_secs, saver=saver,
+                                     listeners=[Finite(slim.get_model_variables(), diverged)]),
+        tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=folder,
+                                  summary_op=tf.summary.merge_all()),
+        tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=folder)]
 
 
 def in_bfloat16(precision, net, folder_form):
