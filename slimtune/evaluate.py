@@ -1,4 +1,5 @@
 """`slimtune eval`: tests a net on every picture of a split, once."""
+import contextlib
 import csv
 import dataclasses
 import io
@@ -18,8 +19,10 @@ MATRIX_CLASSES = 20     # more do not fit a screen
 
 def run(request):
     """The command."""
-    tested, net_options = request[options.Tested], request[options.Net]
-    evaluate(tested, data_set(request), net_options, request.run, request.averages, request[options.Engine])
+    tested, net_options, data_options = request[options.Tested], request[options.Net], data_set(request)
+    if data_options.dataset_dir and 'dataset_split_name' not in request.typed:
+        data_options = dataclasses.replace(data_options, dataset_split_name=held_out_split(data_options))
+    evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
     next_step('slimtune export %s' % tested.checkpoint_path + (
         '' if request.run else ' --model-name %s --label-path LABELS' % net_options.model_name))
 
@@ -31,6 +34,15 @@ def data_set(request):
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
         data_options = dataclasses.replace(data_options, dataset_name=name)
     return data_options
+
+
+def held_out_split(data_options):
+    """The split to test on where none is named: the command's default where there is one of that name, else the other of
+    validation and test (mnist and cifar10 have no validation)."""
+    for split in (data_options.dataset_split_name, 'validation', 'test'):
+        with contextlib.suppress(UserError):
+            return dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir).split_name
+    return data_options.dataset_split_name
 
 
 def folder_of(path):
