@@ -18,6 +18,13 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_data_sets(monkeypatch):
+    """What a test registers is forgotten after it."""
+    from slimtune.datasets import dataset_factory
+    monkeypatch.setattr(dataset_factory, '_registered', dict(dataset_factory._known()))
+
+
 @pytest.fixture
 def slimtune(tmp_path):
     """slimtune(*words, code=0, **environment) runs the installed command in tmp_path and gives the finished process.
