@@ -71,8 +71,8 @@ def convert(options):
         written = manifest.Manifest(
             name=name, classes=classes, splits=splits, channels=max(one.facts.channels for one in good),
             left_out=[{'file': file, 'why': why} for file, why in bad], seed=options.seed,
-            validation_fraction=held_out,
-            source=os.path.relpath(source, output), fingerprint=folders.fingerprint(candidates), version=__version__)
+            validation_fraction=held_out, source=os.path.relpath(source, output),
+            fingerprint=folders.fingerprint(candidates), version=__version__)
         files.write_text(exchange.path('label.txt'), labels.text_plain(classes))
         files.write_text(exchange.path('labels.txt'), labels.text_numbered(classes))
         files.write_text(exchange.path(manifest.NAME), written.text())
@@ -97,7 +97,8 @@ def prepare(folder, name=None):
         options = dataclasses.replace(
             options, dataset_name=written.name, seed=written.seed, train_shards=shards['train'],
             validation_shards=shards['validation'],
-            validation_fraction=written.validation_fraction or options.validation_fraction)
+            validation_fraction=options.validation_fraction if written.validation_fraction is None
+            else written.validation_fraction)
     convert(options)
     return manifest.load(folder)
 

@@ -22,7 +22,7 @@ def own_cache(tmp_path_factory):
 def own_data_sets(monkeypatch):
     """What a test registers is forgotten after it."""
     from slimtune.datasets import dataset_factory
-    monkeypatch.setattr(dataset_factory, '_registered', dict(dataset_factory._known()))
+    monkeypatch.setattr(dataset_factory, '_registered', dict(dataset_factory.registered()))
 
 
 @pytest.fixture
