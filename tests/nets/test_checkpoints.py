@@ -30,7 +30,8 @@ def graph(net, size, optimizer, channels):
 def test_a_plain_saver_reads_ours_and_ours_goes_on_from_its_own(trained, here, tmp_path, values, net, size, optimizer, slot):
     shutil.copytree(str(trained / 'pic'), str(tmp_path / 'pic'))
     words = ['train', '--train_dir=ours', '--dataset_dir=pic', '--dataset_name=pic', '--model_name', net, '--optimizer',
-             optimizer, '--batch_size=2', '--train_image_size', size, '--moving_average_decay=0.9', '--learning_rate=0.0001', '--quiet']
+             optimizer, '--batch_size=2', '--train_image_size', size, '--moving_average_decay=0.9',
+             '--learning_rate=0.0001', '--quiet']
     here(*(words + ['--max_number_of_steps=1']))
     ours = values(tmp_path / 'ours')
     assert any(name.endswith(slot) for name in ours)
