@@ -91,7 +91,10 @@ def prepare(folder, name=None):
         return manifest.load(folder)
     written = manifest.load(folder)
     options = Convert(tensorflow_data_dir=folder, dataset_name=name)
-    if written:
+    if written and not folders.class_folders(folder):
+        for split in written.splits:
+            written.shards(split, folder)       # says which one is gone
+    elif written:
         say('The pictures in %s have changed since they were converted: converting them again.' % folder)
         shards = {split: max(1, len(facts['shards'])) for split, facts in written.splits.items()}
         options = dataclasses.replace(

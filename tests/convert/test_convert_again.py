@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from slimtune import convert as convert_command
 from slimtune import terminal
 from slimtune.datasets import dataset_factory
@@ -35,6 +37,24 @@ def test_a_folder_is_converted_once_and_again_when_its_pictures_change(pic, nois
     assert sum(facts['pictures'] for facts in written.splits.values()) == 21
     os.remove(shards[0])
     assert not convert_command.is_current(str(root))
+
+
+def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3, '--seed', 7)
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    terminal.setup()
+    written = convert_command.prepare(str(root))
+    assert (written.name, written.seed, written.validation_fraction) == ('mine', 7, 0)
+    assert (written.splits['train']['pictures'], len(written.splits['train']['shards'])) == (21, 3)
+
+
+def test_records_without_their_pictures_are_current_until_a_shard_is_gone(pic, convert, tmp_path):
+    convert('-t', pic({'a': 10, 'b': 10}), '--output-dir', tmp_path / 'out')
+    assert convert_command.prepare(str(tmp_path / 'out')).name == 'pic'
+    os.remove(str(tmp_path / 'out' / 'pic_train_00001-of-00002.tfrecord'))
+    with pytest.raises(UserError, match='pic_train_00001-of-00002.tfrecord is gone'):
+        convert_command.prepare(str(tmp_path / 'out'))
 
 
 # kill -9
