@@ -52,7 +52,8 @@ def main(_):
     size = FLAGS.image_size or network_fn.default_image_size
     image = prepare(image, size, size)
     images, labels = tf.train.batch(
-        [image, label], batch_size=FLAGS.batch_size, num_threads=4, capacity=5 * FLAGS.batch_size)
+        # One thread: with more, pictures overtake others and the last batch has some of them twice.
+        [image, label], batch_size=FLAGS.batch_size, num_threads=1, capacity=5 * FLAGS.batch_size)
     logits, _ = network_fn(images)
     if FLAGS.moving_average_decay:
       averages = tf.train.ExponentialMovingAverage(FLAGS.moving_average_decay, step)
