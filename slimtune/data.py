@@ -9,7 +9,7 @@ import os
 
 from slimtune.errors import UserError
 from slimtune.preprocessing import preprocessing_factory
-from slimtune.runtime import tf
+from slimtune.runtime import session_config, tf
 
 SHUFFLE_BYTES = 256 << 20       # memory for shuffling encoded pictures
 _FEATURES = {                   # name: (shape, type, default)
@@ -88,6 +88,12 @@ def evaluation_batches(dataset, inputs, batch_size):
     records = tf.data.TFRecordDataset(list(dataset.data_sources))
     batches = records.map(picture, inputs.threads).batch(batch_size).prefetch(2)
     return tf.data.make_one_shot_iterator(batches).get_next()
+
+
+def first_images(dataset, inputs, count):
+    """The first `count` pictures of a split, as evaluation prepares them: float32 [n, size, size, channels]."""
+    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session, explained():
+        return session.run(evaluation_batches(dataset, inputs, count))[0]
 
 
 def encoded_pictures(dataset, count):

@@ -95,7 +95,7 @@ def answer(tested_model, dataset, tested, engines):
     """The net's logits [n, classes], the labels [n] and the file names [n] of every picture of a split."""
     k = min(tested.top_k, len(tested_model.class_names) - 1)
     answering = answers.open_engine(tested_model, (engines.engine, engines.precision), k,
-                                lambda: some_images(dataset, tested_model.inputs))
+                                lambda: data.first_images(dataset, tested_model.inputs, engine.PROVED_ON))
     parts, done = [], 0
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         batch = data.evaluation_batches(dataset, tested_model.inputs, tested.batch_size)
@@ -113,12 +113,6 @@ def answer(tested_model, dataset, tested, engines):
     if again:
         say('%d of %d pictures were close and decided again in float32' % (again, done))
     return tuple(np.concatenate(part) for part in zip(*parts))
-
-
-def some_images(dataset, inputs):
-    """The first pictures of a split as a net's input."""
-    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session, data.explained():
-        return session.run(data.evaluation_batches(dataset, inputs, engine.PROVED_ON))[0]
 
 
 def measure(logits, truth, names, top_k):

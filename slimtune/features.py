@@ -217,8 +217,7 @@ def choose_engine(graph_def, cut, dataset, inputs, asked):
     if wanted == engine.EXACT:
         return engine.EXACT, ''
     outputs = ['cut_%d:0' % n for n in range(len(cut))]
-    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
-        images = session.run(data.evaluation_batches(dataset, inputs, PROVED_ON))[0]
+    images = data.first_images(dataset, inputs, PROVED_ON)
     expected = _answers(graph_def, engine.EXACT, outputs, images)
     refused = []
     for kind in [wanted] + [(wanted[0], 'float32')] * (wanted[1] != 'float32'):

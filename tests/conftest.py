@@ -117,6 +117,21 @@ def here(tmp_path, monkeypatch, capfd):
     return run
 
 
+@pytest.fixture
+def said_by(capsys):
+    """said_by(command, *words, code=0) runs a command that needs no TensorFlow in this process and gives what it says."""
+    from slimtune import cli
+
+    def run(command, *words, code=0):
+        ended = cli.main([command] + [str(word) for word in words])
+        said = capsys.readouterr()
+        assert ended == code, said
+        if code:
+            assert said.err.count('\n') == 1 and said.err.startswith('slimtune: '), said.err
+        return said.err if code else said.out
+    return run
+
+
 @pytest.fixture(scope='session')
 def values():
     """values(path): every variable of a checkpoint, by name, as arrays; of the latest one where it is a folder."""

@@ -1,10 +1,9 @@
 """Folders of pictures that no two tests share, and the command in this process."""
+import functools
 import random
 
 import pytest
 from PIL import Image
-
-from slimtune import cli
 
 
 def _noise(seed, size=(20, 16), mode='RGB'):
@@ -30,16 +29,9 @@ def pic(tmp_path):
 
 
 @pytest.fixture
-def convert(capsys):
+def convert(said_by):
     """Runs `slimtune convert`: convert(words...) -> what it says. code: the exit code expected."""
-    def run(*words, code=0):
-        ended = cli.main(['convert'] + [str(word) for word in words])
-        said = capsys.readouterr()
-        assert ended == code, said
-        if code:
-            assert said.err.count('\n') == 1 and said.err.startswith('slimtune: '), said.err
-        return said.err if code else said.out
-    return run
+    return functools.partial(said_by, 'convert')
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """A real HTTP server on loopback that can be as bad as the worst network, and archives in the published formats."""
+import functools
 import gzip
 import hashlib
 import io
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slimtune import cli, fetch, terminal
+from slimtune import fetch, terminal
 
 
 class Mirror(ThreadingMixIn, HTTPServer):
@@ -104,16 +105,9 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def download(capsys):
+def download(said_by):
     """Runs `slimtune download`: download(words...) -> what it says. code: the exit code expected."""
-    def run(*words, code=0):
-        ended = cli.main(['download'] + [str(word) for word in words])
-        said = capsys.readouterr()
-        assert ended == code, said
-        if code:
-            assert said.err.count('\n') == 1 and said.err.startswith('slimtune: '), said.err
-        return said.err if code else said.out
-    return run
+    return functools.partial(said_by, 'download')
 
 
 @pytest.fixture
