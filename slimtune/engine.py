@@ -50,13 +50,13 @@ def choose(engine, precision):
     return 'openvino', 'bfloat16' if able and precision != 'float32' else 'float32'
 
 
-def load(graph, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT):
+def load(graph, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT, once=False):
     """An engine for a frozen graph: a GraphDef, or the path of one, or of OpenVINO's model.xml.
 
-    engine, precision: of `choose`. outputs, input: names of the graph's tensors.
+    engine, precision: of `choose`. outputs, input: names of the graph's tensors. once: it will run a single time, for a proof.
     """
     if engine == 'tensorflow':
-        return TensorFlow(read_graph(graph) if isinstance(graph, str) else graph, outputs, input)
+        return TensorFlow(read_graph(graph) if isinstance(graph, str) else graph, outputs, input, once)
     if isinstance(graph, str):
         return OpenVINO(graph, precision, outputs)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ class TensorFlow:
 
     name = 'tensorflow float32'
 
-    def __init__(self, graph_def, outputs=OUTPUTS, input=INPUT):
+    def __init__(self, graph_def, outputs=OUTPUTS, input=INPUT, once=False):
         from slimtune.runtime import session_config, tf
         self._out_of_memory = tf.errors.ResourceExhaustedError
         # A copy, for importing writes defaults into it, and its bytes are a name elsewhere.
@@ -79,7 +79,7 @@ class TensorFlow:
         own.CopyFrom(graph_def)
         with tf.Graph().as_default() as graph:
             self._images, *self._outputs = tf.import_graph_def(own, name='', return_elements=[input] + list(outputs))
-            self._session = tf.Session(graph=graph, config=session_config())
+            self._session = tf.Session(graph=graph, config=session_config(once=once))
         self._most = None       # pictures at once, once memory was found to be short
 
     def run(self, images):
@@ -168,7 +168,7 @@ def answering(graph, asked, images=None, proofs=None, top_k=1):
         if ' '.join(kind) not in proofs:
             if not enough:
                 return fast, '', proofs
-            exact = load(graph)
+            exact = load(graph, once=True)
             proofs[' '.join(kind)] = dataclasses.asdict(prove(fast, exact, images))
             exact.close()
     except RuntimeError as e:

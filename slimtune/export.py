@@ -150,13 +150,13 @@ def replay(folder, exported_model, pictures):
         warn('no pictures of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
         images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
     expected = live(exported_model, images)
-    answers = [engine.load(engine.read_graph(os.path.join(folder, 'frozen.pb'))).run(images)[1]]
+    answers = [engine.load(os.path.join(folder, 'frozen.pb'), once=True).run(images)[1]]
     if encoded:
-        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+        with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
             output, = tf.import_graph_def(engine.read_graph(os.path.join(folder, 'frozen_encoded.pb')), name='',
                                           return_elements=['probabilities:0'])
             answers.append(session.run(output, {'encoded:0': encoded}))
-        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+        with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
             loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING],
                                                 os.path.join(folder, 'saved_model'))
             signature = loaded.signature_def['serving_default']
@@ -182,7 +182,7 @@ def write_openvino(folder):
 
 def prove_engines(folder, images):
     """The proofs of OpenVINO in float32 and, where this CPU has it, in bfloat16: {engine's name: Proof's fields}."""
-    exact, proofs = engine.load(os.path.join(folder, 'frozen.pb')), {}
+    exact, proofs = engine.load(os.path.join(folder, 'frozen.pb'), once=True), {}
     for kind in sorted({engine.choose('openvino', 'float32'), engine.choose('openvino', 'auto')}):
         fast = engine.load(os.path.join(folder, 'model.xml'), *kind)
         proofs[fast.name] = dataclasses.asdict(engine.prove(fast, exact, images))
@@ -202,7 +202,7 @@ def prepared(encoded, inputs):
 
 def live(exported_model, images):
     """The probabilities of the net as it stands in the checkpoint, nothing frozen."""
-    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+    with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
         placeholder, logits, _ = model.build(exported_model)
         checkpoint.restore(session, exported_model.checkpoint, model.sources(exported_model))
         return session.run(tf.nn.softmax(logits), {placeholder: images})

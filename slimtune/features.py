@@ -208,16 +208,28 @@ def _file(folder, name):
     return os.path.join(folder, '%s.npy' % name)
 
 
-def choose_engine(graph_def, cut, dataset, inputs, asked):
+def choose_engine(graph_def, cut, dataset, inputs, asked, folder):
     """The engine and precision that compute the features, after a proof on pictures of this data set: (kind, one line).
 
-    asked: (engine, precision) of the options. What the proof refuses is tried in float32, then on TensorFlow.
+    asked: (engine, precision) of the options. folder: keeps the proof for the next run. What the proof refuses is tried in
+    float32, then on TensorFlow.
     """
     wanted = engine.choose(*asked)
     if wanted == engine.EXACT:
         return engine.EXACT, ''
-    outputs = ['cut_%d:0' % n for n in range(len(cut))]
-    images = data.first_images(dataset, inputs, PROVED_ON)
+    place = os.path.join(folder, key_of(graph_def, dataset, inputs, wanted) + '.json')
+    with contextlib.suppress(OSError, ValueError), open(place, encoding='utf-8') as f:
+        kind, proof = json.load(f)
+        return tuple(kind), proof
+    kind, proof = _prove(graph_def, len(cut), data.first_images(dataset, inputs, PROVED_ON), wanted)
+    os.makedirs(folder, exist_ok=True)
+    files.write_text(place, json.dumps([kind, proof]))
+    return kind, proof
+
+
+def _prove(graph_def, cuts, images, wanted):
+    """The first engine whose features of these pictures are near enough TensorFlow's float32: (kind, one line)."""
+    outputs = ['cut_%d:0' % n for n in range(cuts)]
     expected = _answers(graph_def, engine.EXACT, outputs, images)
     refused = []
     for kind in [wanted] + [(wanted[0], 'float32')] * (wanted[1] != 'float32'):
@@ -235,7 +247,7 @@ def choose_engine(graph_def, cut, dataset, inputs, asked):
 
 
 def _answers(graph_def, kind, outputs, images):
-    running = engine.load(graph_def, *kind, outputs=outputs, input=IMAGES + ':0')
+    running = engine.load(graph_def, *kind, outputs=outputs, input=IMAGES + ':0', once=True)
     try:
         return running.run(images)
     finally:
@@ -290,7 +302,7 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
     cut = find_cut(images, loss, trained)
     if not cut:
         return None
-    folder = os.path.join(files.cache_folder(options.cache_dir), 'features')
+    folder, proofs = (os.path.join(files.cache_folder(options.cache_dir), name) for name in ('features', 'proofs'))
     pictures = dataset.num_samples + (held_out.num_samples if held_out else 0)
     needed, most = bytes_needed(cut, pictures), limit(folder, options.cache_limit)
     if needed > most:
@@ -304,7 +316,7 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
         logits = evaluate(images) if held_out else None
         held_out_cut = find_cut(images, logits, trained) if held_out else []
         held_out_graph = frozen_graph(session, images, held_out_cut) if held_out_cut else None
-    kind, proof = choose_engine(graph, cut, dataset, inputs, (engines.engine, engines.precision))
+    kind, proof = choose_engine(graph, cut, dataset, inputs, (engines.engine, engines.precision), proofs)
     cache, reused = compute(graph, cut, dataset, inputs, folder, kind, 'features')
     say('Features of %d pictures%s: %.1f MB in %s%s' % (dataset.num_samples, ', from an earlier run' if reused else '',
                                                       cache.size / 1e6, cache.folder, ', %s' % proof if proof else ''))

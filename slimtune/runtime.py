@@ -76,11 +76,13 @@ with _quiet_stderr(), warnings.catch_warnings():
         tf.logging.set_verbosity(tf.logging.ERROR)
 
 
-def session_config(cpu_only=False, bfloat16=False):
+def session_config(cpu_only=False, bfloat16=False, once=False):
     """A session's settings: any device will do where an op names one that is missing, and a GPU's memory is taken as
-    needed. bfloat16: matrix products and convolutions are computed in it (see `trains_in_bfloat16`); variables stay float32."""
+    needed. bfloat16: matrix products and convolutions are computed in it (see `trains_in_bfloat16`); variables stay float32.
+    once: for a graph that is run a single time, which takes less than to optimize it."""
     config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {})
     config.gpu_options.allow_growth = True
+    config.graph_options.rewrite_options.disable_meta_optimizer = once
     if bfloat16:
         # Never auto_mixed_precision_cpu: TensorFlow 2.21 crashes.
         from tensorflow.core.protobuf import rewriter_config_pb2
