@@ -27,6 +27,7 @@ REQUIRED = {
     'google-crc32c': ('1.5.0', '1.9.0'),
     'rich': ('13.8.1', '15.0.0'),
     'scikit-learn': ('1.0.2', '1.9.1'),
+    'threadpoolctl': ('3.1.0', '3.8.0'),
     'requests': ('2.31.0', '2.34.2'),
     'urllib3': ('1.26.20', '2.8.0'),        # 2.0 refuses the OpenSSL of the machines that still have Python 3.7
 }

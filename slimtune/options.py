@@ -99,7 +99,7 @@ class Run:
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """How the learning rate moves."""
-    learning_rate: float = option(0.01, 'Learning rate at the start. Folder form: 0.003 for a head on cached features, else '
+    learning_rate: float = option(0.01, 'Learning rate at the start. Folder form: 0.006 for a head on cached features, else '
                                   '0.001.', folder=None)
     learning_rate_decay_type: str = option('exponential', 'How it falls.', choices=DECAYS, folder='polynomial')
     learning_rate_decay_factor: float = option(0.94, 'Factor by which it falls (exponential).')

@@ -17,7 +17,7 @@ from slimtune.terminal import next_step, progress, say, stopping, watched
 
 CHECKPOINTS_KEPT = 5
 # The folder form's defaults: (epochs, at least so many steps) and rate, for a head on cached features and for all else
-CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.003
+CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.006
 EPOCHS, RATE = (30, 400), 0.001
 WEIGHT_DECAY = 0.00004
 MEASURE_SECONDS = 10.0              # between two looks at the held-out pictures, where features are cached

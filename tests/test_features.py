@@ -150,12 +150,26 @@ def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
     assert list(feed(3)['x:0'][:, 0]) == list(feed(3)['labels'])
 
 
-def test_the_default_head_is_as_good_as_a_tuned_linear_probe(real_data, slimtune, tmp_path):
-    """Logistic regression, its strength chosen on the training pictures, was measured at 80.0 to 81.0%."""
+def probe(cache):
+    """The share of held-out pictures that a logistic regression gets right on the features of a cache folder, its strength
+    chosen by 5-fold cross-validation on the training pictures."""
+    from sklearn.linear_model import LogisticRegressionCV
+    from threadpoolctl import threadpool_limits
+    splits = [(np.load(str(place / '0.npy')), np.load(str(place / 'labels.npy'))) for place in (cache / 'features').iterdir()]
+    (held_out, truth), (features, labels) = sorted(splits, key=lambda split: len(split[1]))
+    with threadpool_limits(1):
+        fit = LogisticRegressionCV(Cs=np.logspace(-4, 1, 11), max_iter=500).fit(features.reshape(len(features), -1), labels)
+        return fit.score(held_out.reshape(len(held_out), -1), truth)
+
+
+@pytest.mark.filterwarnings('ignore')       # of scikit-learn's, about defaults that will change
+@pytest.mark.parametrize('net, weights, size, least', [
+    ('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128, 0.79), ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224, 0.88)])
+def test_the_default_head_is_as_good_as_a_tuned_linear_probe(real_data, slimtune, tmp_path, net, weights, size, least):
+    """Within one picture in a hundred."""
     shutil.copytree(os.path.join(real_data, 'flowers'), str(tmp_path / 'pic'))
-    weights = os.path.join(real_data, 'weights', 'mobilenet_v1_0.25_128.ckpt')
-    said = slimtune('train', 'pic', '--model', 'mobilenet_v1_025', '--train-image-size', 128, '--checkpoint-path', weights,
-                    SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
+    said = slimtune('train', 'pic', '--model', net, '--train-image-size', size, '--checkpoint-path',
+                    os.path.join(real_data, 'weights', weights + '.ckpt'), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     assert 'Weight decay' in said
-    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out pictures right', said).group(1))
-    assert accuracy >= 79.0
+    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out pictures right', said).group(1)) / 100
+    assert accuracy >= max(least, probe(tmp_path / 'cache') - 0.01)
