@@ -101,9 +101,9 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             logits, end_points = network_fn(images)
         cross_entropies = optimizers.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
         trained = model.variables_to_train(scopes)
-        # Frozen weights do not decay: their share of slim's loss is a constant that says nothing.
-        decays = [loss for loss in tf.losses.get_regularization_losses() if not frozen or features.hangs_on(loss, trained)]
-        total_loss = tf.add_n(cross_entropies + decays)
+        # Of slim's loss, the decay of frozen weights and the entropy of a frozen head are shares that training cannot change.
+        total_loss = tf.add_n([loss for loss in cross_entropies + tf.losses.get_regularization_losses()
+                               if not frozen or features.hangs_on(loss, trained)])
         accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), picture_labels), tf.float32))
 
         # Optimizer

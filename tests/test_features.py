@@ -85,6 +85,21 @@ def test_two_heads_have_two_cuts_behind_their_pooling():
         assert features.find_cut(images, logits, tf.trainable_variables()) == [], 'everything trained: nothing to cache'
 
 
+def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in, tmp_path):
+    """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part of it."""
+    words = ['train', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name', 'inception_v3', '--train_image_size', 107,
+             '--batch_size', 2]
+    slimtune_in(trained)(*(words + ['--train_dir', tmp_path / 'all', '--max_number_of_steps', 1, '--trainable_scopes', 'head']))
+    said = slimtune_in(trained)(*(words + [
+        '--train_dir', tmp_path / 'one', '--checkpoint_path', tmp_path / 'all', '--trainable_scopes', 'InceptionV3/Logits',
+        '--max_number_of_steps', 3]), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
+    assert '2 of 196 variables trained' in said and re.search(r'Features of \d+ pictures', said) and 'Saved step 3' in said
+    before, after = values(tmp_path / 'all'), values(tmp_path / 'one')
+    moved = {name for name in before if name.startswith('InceptionV3') and 'RMSProp' not in name
+             and not np.array_equal(before[name], after[name])}
+    assert moved == {'InceptionV3/Logits/Conv2d_1c_1x1/' + part for part in ('weights', 'biases')}
+
+
 def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, trunk, tmp_path):
     said = train('head', '--max_number_of_steps', 20, '--moving_average_decay', 0.9)
     assert re.search(r'Features of \d+ pictures: [\d.]+ MB in %s' % re.escape(str(tmp_path / 'cache')), said)
