@@ -4,10 +4,13 @@ v1: He et al. 2015, arXiv:1512.03385, table 1. v2: He et al. 2016, arXiv:1603.05
 All are four blocks of bottleneck units; UNITS says how many. slim strides in a block's last unit, the papers in the
 next block's first, and in the 3x3 instead of the 1x1 before it.     # sic
 """
-from slimtune.nets import layers, nets_factory
+import functools
+
+from slimtune.nets import layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('resnet')
+__getattr__ = slims_names_of(__name__)
 
 #: layers: units of the four blocks
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
@@ -16,17 +19,10 @@ DEPTHS = (64, 128, 256, 512)        # of a block's narrow convolutions; its outp
 STRIDES = (2, 2, 2, 1)
 
 
-def resnet_arg_scope(weight_decay=0.0001, batch_norm_decay=0.997, batch_norm_epsilon=1e-5, batch_norm_scale=True,
-                     activation_fn=tf.nn.relu, use_batch_norm=True, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS):
-    """slim's defaults of both versions."""
-    normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
-                         'updates_collections': batch_norm_updates_collections}
-    with slim.arg_scope(layers.conv_arg_scope(
-            weight_decay, use_batch_norm and normalizer_params, regularize=[slim.conv2d], activation_fn=activation_fn,
-            weights_initializer=slim.variance_scaling_initializer())), \
-            slim.arg_scope([layers.batch_norm], **normalizer_params), \
-            slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:
-        return scope
+#: slim's defaults of both versions.
+resnet_arg_scope = functools.partial(
+    layers.arg_scope, net=NETS['resnet_v1_50'], regularized=[slim.conv2d], batch_norm_scale=True, layers={
+        slim.conv2d: {'weights_initializer': slim.variance_scaling_initializer()}, slim.max_pool2d: {'padding': 'SAME'}})
 
 
 def _conv2d_same(net, depth, kernel, stride, rate=1, **conv2d):
@@ -92,7 +88,7 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
             net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='pool5')
         if not num_classes:
             return net, end_points
-        net = end_points[own.name + '/logits'] = layers.class_scores(net, num_classes, 'logits', spatial_squeeze=False)
+        net = end_points[own.name + '/logits'] = layers.class_scores(net, num_classes, 'logits 1x1', spatial_squeeze=False)
         if spatial_squeeze:
             net = end_points[own.name + '/spatial_squeeze'] = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
         end_points['predictions'] = slim.softmax(net, scope='predictions')
