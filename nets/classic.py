@@ -46,17 +46,15 @@ SMALL_HEADS = {'lenet': ('fc4', 'Predictions', {}),      # sic: probabilities ou
                'cifarnet': ('logits', 'CifarNet/Predictions', dict(
                    layers.start(1 / 192.0), biases_initializer=tf.zeros_initializer(), weights_regularizer=None))}
 
-
-BOTH = [slim.conv2d, slim.fully_connected]
 #: slim's defaults: L2 on all weights but those of CifarNet's convolutions.
-lenet_arg_scope = functools.partial(layers.arg_scope, net=NETS['lenet'], regularized=BOTH,
-                                    layers=dict.fromkeys(BOTH, layers.start(0.1)))
-cifarnet_arg_scope = functools.partial(layers.arg_scope, net=NETS['cifarnet'], regularized=BOTH[1:], layers={
+_arg_scope = functools.partial(layers.arg_scope, regularized=layers.BOTH)
+lenet_arg_scope = functools.partial(_arg_scope, net=NETS['lenet'], layers=dict.fromkeys(layers.BOTH, layers.start(0.1)))
+cifarnet_arg_scope = functools.partial(layers.arg_scope, net=NETS['cifarnet'], regularized=[slim.fully_connected], layers={
     slim.conv2d: layers.start(0.05),
     slim.fully_connected: dict(layers.start(0.04), biases_initializer=tf.constant_initializer(0.1))})
-alexnet_v2_arg_scope = functools.partial(layers.arg_scope, net=NETS['alexnet_v2'], regularized=BOTH,
-                                         layers=dict.fromkeys(BOTH, {'biases_initializer': tf.constant_initializer(0.1)}))
-vgg_arg_scope = functools.partial(layers.arg_scope, net=NETS['vgg_16'], regularized=BOTH)
+alexnet_v2_arg_scope = functools.partial(_arg_scope, net=NETS['alexnet_v2'], layers=dict.fromkeys(
+    layers.BOTH, {'biases_initializer': tf.constant_initializer(0.1)}))
+vgg_arg_scope = functools.partial(_arg_scope, net=NETS['vgg_16'])
 
 
 def _apply(net, text, keep_prob):
@@ -89,7 +87,7 @@ def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=1 -
     Features (num_classes None) are the last hidden layer's, [batch, 1024] and [batch, 192].
     """
     (rows, last_rows), (last, predictions, arguments), end_points = TABLES[table], SMALL_HEADS[table], {}
-    with tf.variable_scope(scope, table, [images]), slim.arg_scope([layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, table, [images]), layers.training(is_training=is_training):
         net = _trunk(images, rows, dropout_keep_prob, end_points)
         if not num_classes:
             return net, end_points
@@ -108,7 +106,7 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=1 - NETS
     leaves the logits a map, makes them take larger pictures.
     """
     (rows, fc_rows), end_points = TABLES[table], {}
-    with tf.variable_scope(scope, table, [images]) as own, slim.arg_scope([layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, table, [images]) as own, layers.training(is_training=is_training):
         net = _trunk(images, rows, dropout_keep_prob, end_points, own.name + '/')
         with slim.arg_scope([slim.conv2d], **FC.get(table, {})):
             net = _trunk(net, fc_rows, dropout_keep_prob, end_points, own.name + '/')
@@ -117,8 +115,7 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=1 - NETS
             if not num_classes:
                 return net, end_points
             net = layers.dropout(net, dropout_keep_prob, scope='dropout7')
-            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-                              biases_initializer=tf.zeros_initializer(), scope='fc8')
+            net = slim.conv2d(net, num_classes, 1, biases_initializer=tf.zeros_initializer(), scope='fc8', **layers.LINEAR)
         if spatial_squeeze:
             net = tf.squeeze(net, [1, 2], name='fc8/squeezed')
         end_points[own.name + '/fc8'] = net

@@ -21,8 +21,7 @@ MIXED_V1 = lambda scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, poo
     ['Conv2d_0a_1x1:%d' % single],
     ['Conv2d_0a_1x1:%d' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
     ['Conv2d_0a_1x1:%d' % reduce_5x5, '%s:%d' % (last, conv_5x5)],
-    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
-])
+    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]])
 #: v1's table 1, but for what Mixed_5b calls its second 3x3.
 V1 = lambda last_5b='Conv2d_0b_3x3': [
     'Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
@@ -42,13 +41,11 @@ MIXED_V2 = lambda scope, single, reduce_3x3, conv_3x3, reduce_double, double, po
     ['Conv2d_0a_1x1:%d' % single],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_0c_3x3:%d' % double],
-    [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool],
-])
+    [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool]])
 REDUCTION_V2 = lambda scope, reduce_3x3, conv_3x3, reduce_double, double: (scope, [
     ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_1a_3x3:%d /2' % conv_3x3],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_1a_3x3:%d /2' % double],
-    ['MaxPool_1a_3x3 /2'],
-])
+    ['MaxPool_1a_3x3 /2']])
 V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1', 'Conv2d_2c_3x3:192',
       'MaxPool_3a_3x3 /2',
       MIXED_V2('Mixed_3b', 64, 64, 64, 64, 96, 32),
@@ -63,25 +60,22 @@ V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1'
       MIXED_V2('Mixed_5c', 352, 192, 320, 192, 224, 128, pooling='MaxPool')]
 
 #: v3's figures 5, 6 (n = 7) and 7, for maps of 35x35, 17x17 and 8x8.
-MIXED_35 = lambda scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5': (scope, [
-    ['Conv2d_0a_1x1:64'],
+MIXED_35 = lambda scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5', single='Conv2d_0a_1x1:64': (scope, [
+    [single],
     ['%s:48' % reduce_5x5, '%s:64' % conv_5x5],
     ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]])
 MIXED_17 = lambda scope, depth: (scope, [
     ['Conv2d_0a_1x1:192'],
     ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_1x7:%d' % depth, 'Conv2d_0c_7x1:192'],
     ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_7x1:%d' % depth, 'Conv2d_0c_1x7:%d' % depth, 'Conv2d_0d_7x1:%d' % depth,
      'Conv2d_0e_1x7:192'],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']])
 MIXED_8 = lambda scope, conv_3x1: (scope, [
     ['Conv2d_0a_1x1:320'],
     ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:384', '%s:384' % conv_3x1)],
     ['Conv2d_0a_1x1:448', 'Conv2d_0b_3x3:384', ('Conv2d_0c_1x3:384', 'Conv2d_0d_3x1:384')],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']])
 V3 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64', 'MaxPool_3a_3x3 /2 v', 'Conv2d_3b_1x1:80 v',
       'Conv2d_4a_3x3:192 v', 'MaxPool_5a_3x3 /2 v',
       MIXED_35('Mixed_5b', 32),
@@ -135,10 +129,7 @@ BLOCK_35 = [['Conv2d_1x1:32'],
 BLOCK_17 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:128', 'Conv2d_0b_1x7:160', 'Conv2d_0c_7x1:192']]
 BLOCK_8 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x3:224', 'Conv2d_0c_3x1:256']]
 RESNET_V2 = V3[:7] + [
-    ('Mixed_5b', [['Conv2d_1x1:96'],
-                  ['Conv2d_0a_1x1:48', 'Conv2d_0b_5x5:64'],
-                  ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
-                  ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:64']]),
+    MIXED_35('Mixed_5b', 64, single='Conv2d_1x1:96'),
     Residual(None, ['Repeat/block35_%d' % unit for unit in range(1, 11)], 0.17, False, BLOCK_35),
     ('Mixed_6a', [['Conv2d_1a_3x3:384 /2 v'],
                   ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:256', 'Conv2d_1a_3x3:384 /2 v'],
@@ -152,21 +143,20 @@ RESNET_V2 = V3[:7] + [
     Residual(None, ['Block8'], 1.0, True, BLOCK_8),
     'Conv2d_7b_1x1:1536']
 
-#: The auxiliary head: the end point it begins from, its pooling's scope, the convolution of what is then the map (side:
+#: The auxiliary head: the end point it begins from, its pooling's scope, the convolution of what is then the map (size:
 #: of its kernel, None for all of the map) and the logits.
-Auxiliary = collections.namedtuple('Auxiliary', 'begins pool side last logits')
-#: A net of rows: its table, its layers.Head, its Auxiliary, how a row is applied, and what makes logits of the map.
-Design = collections.namedtuple('Design', 'table head auxiliary apply_row classify', defaults=(
-    None, None, layers.apply_row, layers.classify))
+Auxiliary = collections.namedtuple('Auxiliary', 'begins pool size last logits')
+#: A net of rows: its table, its layers.Head, its Auxiliary, and how a row is applied.
+Design = collections.namedtuple('Design', 'table head auxiliary apply_row', defaults=(None, layers.apply_row))
 DESIGNS = {
     'inception_v1': Design(
         V1(last_5b='Conv2d_0a_3x3'),    # sic
-        layers.Head(7, 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions'),
+        layers.Head((7, 7), 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions'),
         apply_row=functools.partial(layers.apply_row, stddev=0.01)),
-    'inception_v2': Design(V2, layers.Head(7, pre_logits='PreLogits')),
+    'inception_v2': Design(V2, layers.Head((7, 7), pre_logits='PreLogits')),
     'inception_v3': Design(
-        V3, layers.Head(8, pre_logits='PreLogits'),
-        Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 5, 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
+        V3, layers.Head((8, 8), pre_logits='PreLogits'),
+        Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', (5, 5), 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
     'inception_v4': Design(
         V4, layers.Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions'),
         Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
@@ -176,14 +166,12 @@ DESIGNS = {
         Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),   # sic
 }
 
-
-BOTH = [slim.conv2d, slim.fully_connected]
 #: slim's defaults of v1 to v4, and those of Inception-ResNet-v2, which regularizes biases too.
 inception_arg_scope = functools.partial(
-    layers.arg_scope, net=NETS['inception_v3'], regularized=BOTH,
+    layers.arg_scope, net=NETS['inception_v3'], regularized=layers.BOTH,
     layers={slim.conv2d: {'weights_initializer': slim.variance_scaling_initializer()}})
 inception_resnet_v2_arg_scope = functools.partial(
-    layers.arg_scope, net=NETS['inception_resnet_v2'], regularized=BOTH, parts=['weights', 'biases'],
+    layers.arg_scope, net=NETS['inception_resnet_v2'], regularized=layers.BOTH, parts=['weights', 'biases'],
     layers={slim.conv2d: {}})
 
 
@@ -204,9 +192,8 @@ def _residual(net, entry, apply):
     """The output of the blocks of a Residual."""
     for scope in entry.scopes:
         with tf.variable_scope(scope):
-            mixed = slim.conv2d(_branches(net, entry.branches, apply), net.shape.as_list()[-1], [1, 1],
-                                activation_fn=None, normalizer_fn=None, scope='Conv2d_1x1')
-            net += entry.scale * mixed
+            mixed = _branches(net, entry.branches, apply)
+            net += entry.scale * slim.conv2d(mixed, net.shape.as_list()[-1], [1, 1], scope='Conv2d_1x1', **layers.LINEAR)
             net = net if entry.linear else tf.nn.relu(net)
     return net
 
@@ -246,7 +233,7 @@ def _auxiliary_logits(net, num_classes, auxiliary, apply_row, spatial_squeeze, g
     """The logits of the auxiliary head."""
     with tf.variable_scope('AuxLogits'):
         net = apply_row(slim.avg_pool2d(net, [5, 5], stride=3, scope=auxiliary.pool), 'Conv2d_1b_1x1:128')
-        net = apply_row(net, auxiliary.last.format(*layers.kernel_within(net, auxiliary.side)))
+        net = apply_row(net, auxiliary.last.format(*layers.kernel_within(net, auxiliary.size)))
         net = tf.reduce_mean(net, [1, 2], keepdims=True) if global_pool else net
         return layers.class_scores(net, num_classes, auxiliary.logits, spatial_squeeze)
 
@@ -261,12 +248,11 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=None, mi
     are base's.
     """
     design, keep_prob = designs[table], 1 - NETS[table].dropout if dropout_keep_prob is None else dropout_keep_prob
-    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):
         net, end_points = base(images, None, min_depth, depth_multiplier, own, None, output_stride, table, designs)
         if create_aux_logits and num_classes and design.auxiliary:
             end_points['AuxLogits'] = _auxiliary_logits(
                 end_points[design.auxiliary.begins], num_classes, design.auxiliary,
                 _row_applier(design, depth_multiplier, min_depth), spatial_squeeze, global_pool)
-        return design.classify(net, num_classes, end_points, design.head, keep_prob, prediction_fn, spatial_squeeze,
+        return layers.classify(net, num_classes, end_points, design.head, keep_prob, prediction_fn, spatial_squeeze,
                                global_pool), end_points

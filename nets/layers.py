@@ -12,6 +12,9 @@ import zlib
 
 from slimtune.runtime import slim, tf
 
+BOTH = [slim.conv2d, slim.fully_connected]
+LINEAR = {'activation_fn': None, 'normalizer_fn': None}
+
 
 @slim.add_arg_scope
 def batch_norm(inputs, is_training=True, frozen=None, scope=None, **kwargs):
@@ -48,6 +51,8 @@ def dropout(inputs, keep_prob=0.5, is_training=True, frozen=None, seed=0, scope=
 
 #: Drop path (Larsson et al. 2016, arXiv:1605.07648): dropout of a branch.
 drop_path = functools.partial(dropout, default_scope='drop_path', whole=True)
+#: training(is_training=True): the arg scope of a net's layers that differ in training.
+training = functools.partial(slim.arg_scope, [batch_norm, dropout])
 
 
 def arg_scope(weight_decay=None, use_batch_norm=True, batch_norm_decay=None, batch_norm_epsilon=None,
@@ -108,9 +113,9 @@ def row(text):
                'VALID' if part['valid'] else 'SAME', int(part['multiplier'] or 0), float(part['stddev'] or 0), 1)
 
 
-def dilate(table, output_stride):
-    """The Rows of a table, such that no more than `output_stride` is reached; errors as of `dilated`."""
-    rows = [row(text) for text in table]
+def dilate(rows, output_stride):
+    """Rows, parsed or not, such that no more than `output_stride` is reached; errors as of `dilated`."""
+    rows = [row(text) if isinstance(text, str) else text for text in rows]
     steps = dilated([one.stride for one in rows], output_stride)
     return [one._replace(stride=stride, rate=rate) for one, (stride, rate) in zip(rows, steps)]
 
@@ -130,14 +135,12 @@ def apply_row(net, text, deepen=int, stddev=None):
         pool = slim.avg_pool2d if scope.startswith('Avg') else slim.max_pool2d
         return pool(net, kernel, stride, padding, scope=scope)
     weights = start(own_stddev or stddev)
-    if not depth:
-        return slim.separable_conv2d(net, None, kernel, 1, stride, padding, rate=rate, scope=scope, **weights)
-    depth = deepen(depth)
-    if multiplier:
-        multiplier = min(depth // net.shape.as_list()[-1], multiplier)
-        return slim.separable_conv2d(net, depth, kernel, multiplier, stride, padding, scope=scope, **weights)
-    rate = 1 if kernel == [1, 1] else rate      # there is nothing to dilate
-    return slim.conv2d(net, depth, kernel, stride, padding, rate=rate, scope=scope, **weights)
+    if depth and not multiplier:
+        rate = 1 if kernel == [1, 1] else rate      # there is nothing to dilate
+        return slim.conv2d(net, deepen(depth), kernel, stride, padding, rate=rate, scope=scope, **weights)
+    depth = deepen(depth) if depth else None
+    multiplier = min(depth // net.shape.as_list()[-1], multiplier) if depth else 1
+    return slim.separable_conv2d(net, depth, kernel, multiplier, stride, padding, rate=rate, scope=scope, **weights)
 
 
 def run(net, table, apply, end_points, final_endpoint=None):
@@ -156,25 +159,30 @@ def run(net, table, apply, end_points, final_endpoint=None):
     return net
 
 
-#: What follows a trunk: the last pooling (side of its kernel, None for all of the map; scope; end point), dropout's
+#: What follows a trunk: the last pooling (its kernel, None for all of the map; scope; end point), dropout's
 #: scope, an end point after it, the row of the logits (without a kernel they are fully connected), the scope of the
 #: probabilities, and an op that names the logits.
-Head = collections.namedtuple('Head', 'side pool pooled dropout pre_logits logits predictions output', defaults=(
+Head = collections.namedtuple('Head', 'kernel pool pooled dropout pre_logits logits predictions output', defaults=(
     'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', None, 'Conv2d_1c_1x1', 'Predictions', None))
 
 
-def kernel_within(net, size=None):
-    """The kernel [height, width] of `size`, no larger than the map `net`; of all of the map where `size` is None."""
-    return [size if side is None else min(side, size or side) for side in net.shape.as_list()[1:3]]
+def kernel_within(net, sizes=None):
+    """The kernel of these sizes, no larger than the map [batch, ..., depth]; of all of the map where there are none."""
+    sides = net.shape.as_list()[1:-1]
+    return [size if side is None else min(side, size or side) for side, size in zip(sides, sizes or [None] * len(sides))]
 
 
 def class_scores(net, num_classes, text, spatial_squeeze=True):
-    """One score per class of a map, by the layer of a row: [batch, num_classes], or a map of scores unsqueezed."""
+    """One score per class of a map, by the layer of a row: [batch, num_classes], or a map of scores unsqueezed.
+
+    The scores of a clip's map [batch, frames, height, width, depth] are averaged over the frames.
+    """
     last = row(text)
     if not last.kernel:
         return slim.fully_connected(slim.flatten(net), num_classes, activation_fn=None, scope=last.scope)
-    net = slim.conv2d(net, num_classes, last.kernel, activation_fn=None, normalizer_fn=None, scope=last.scope,
-                      **start(last.stddev))
+    layer = slim.conv3d if net.shape.ndims == 5 else slim.conv2d
+    net = layer(net, num_classes, 1, scope=last.scope, **LINEAR, **start(last.stddev))
+    net = tf.reduce_mean(net, 1) if layer is slim.conv3d else net
     return tf.squeeze(net, [1, 2], name='SpatialSqueeze') if spatial_squeeze else net
 
 
@@ -188,9 +196,12 @@ def classify(net, num_classes, end_points, head, keep_prob, prediction_fn, spati
         if global_pool:
             net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
         else:
-            kernel = kernel_within(net, head.side)
-            net = slim.avg_pool2d(net, kernel, padding='VALID', scope=head.pool.format(*kernel))
-            end_points[head.pooled] = net
+            pool, kernel = slim.avg_pool2d, kernel_within(net, head.kernel)
+            if len(kernel) == 3:
+                pool = functools.partial(slim.avg_pool3d, stride=1)
+            net = pool(net, kernel, padding='VALID', scope=head.pool.format(*kernel))
+            if head.pooled:
+                end_points[head.pooled] = net
         if not num_classes:
             return net
         net = dropout(net, keep_prob, scope=head.dropout)

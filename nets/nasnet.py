@@ -36,12 +36,11 @@ TABLES = {
     'pnasnet_large': Table(PNASNET, None, 12, 216, 96, True, True, 0.4, 250000),
 }
 
-
 _WEIGHTS = {'weights_initializer': slim.variance_scaling_initializer(mode='FAN_OUT')}
 #: slim's arg scope of all of them. Batch norm is a layer of its own, not the convolutions'.
 nasnet_arg_scope = functools.partial(
     layers.arg_scope, use_batch_norm=False, activation_fn=None, batch_norm_scale=True,
-    regularized=[slim.conv2d, slim.separable_conv2d, slim.fully_connected], layers={
+    regularized=layers.BOTH + [slim.separable_conv2d], layers={
         slim.conv2d: dict(_WEIGHTS, biases_initializer=None), slim.separable_conv2d: dict(_WEIGHTS, biases_initializer=None),
         slim.fully_connected: dict(_WEIGHTS, activation_fn=None, scope='FC')})
 
@@ -136,8 +135,7 @@ def build(images, num_classes=1001, is_training=True, table='nasnet_mobile', fin
     """
     end_points, keep_prob, table = {}, 1.0 - (NETS[table].dropout or 0.0), TABLES[table]
     cells, auxiliary = list(plan(table)), 2 * table.cells // 3 - 1
-    with tf.variable_scope(scope or tf.get_variable_scope()), \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope or tf.get_variable_scope()), layers.training(is_training=is_training):
         if table.imagenet:
             net = convolution(images, table.stem_depth, 'conv0', 'conv0_bn', 3, 2, 'VALID')
         else:

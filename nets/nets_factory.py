@@ -60,8 +60,9 @@ _MOBILENET = dict(builder='mobilenet:mobilenet', arg_scope='training_scope', hea
                   batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2, source="slim's mobilenet/README.md")
 _MOBILENET_V2, _MOBILENET_V3 = dict(_MOBILENET, scope='MobilenetV2'), dict(_MOBILENET, scope='MobilenetV3')
 _EDGETPU = dict(_MOBILENET, scope='MobilenetEdgeTPU', source="slim's mobilenet/README.md, 8-bit")
-_NASNET = dict(builder='nasnet:build', arg_scope='nasnet_arg_scope', scope='', output='final_layer/predictions', smallest=67, batch_norm_decay=0.9997,
-               batch_norm_epsilon=0.001, dropout=0.5)
+_NASNET = dict(builder='nasnet:build', arg_scope='nasnet_arg_scope', scope='', output='final_layer/predictions', smallest=67,
+               batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5)
+_NASNET_LARGE = dict(_NASNET, image_size=331, weight_decay=0.00005)
 
 
 def _net(family, name, *figures, **own):
@@ -71,10 +72,6 @@ def _net(family, name, *figures, **own):
     fields.update(zip(('parameters', 'multiply_adds', 'accuracy'), figures), head=tuple(map(inside, fields['head'])),
                   output=inside(fields['output']))
     return Net(name, **fields)
-
-
-def _wide_v1(width):
-    return {'table': 'mobilenet_v1', 'depth_multiplier': width, 'min_depth': 8}
 
 
 def _wide(table, width=1.0):
@@ -110,29 +107,25 @@ _RECORDS = [
     _net(_RESNET, 'resnet_v2_101', 44579945, 7194478592, (77.0, 93.7)),
     _net(_RESNET, 'resnet_v2_152', 60238953, 10906699776, (77.8, 94.1)),
     _net(_RESNET, 'resnet_v2_200', 64728169, 14400555008, (79.9, 95.2), source='He et al. 2016, at 320'),
-    _net(_MOBILENET_V1, 'mobilenet_v1', 4233001, 568741376, (70.9, 89.9), arguments=_wide_v1(1.0)),
-    _net(_MOBILENET_V1, 'mobilenet_v1_075', 2586329, 325401216, (68.4, 88.2), arguments=_wide_v1(0.75)),
-    _net(_MOBILENET_V1, 'mobilenet_v1_050', 1332105, 149497600, (63.3, 84.9), arguments=_wide_v1(0.5)),
-    _net(_MOBILENET_V1, 'mobilenet_v1_025', 470329, 41030528, (49.8, 74.2), arguments=_wide_v1(0.25)),
-    _net(_MOBILENET_V2, 'mobilenet_v2', 3506153, 300775552, (71.8, 91.0), arguments=_wide('v2')),
-    _net(_MOBILENET_V2, 'mobilenet_v2_140', 6110569, 582197616, (75.0, 92.5), arguments=_wide('v2', 1.4)),
-    _net(_MOBILENET_V2, 'mobilenet_v2_050', 1969961, 97133120, (65.4, 86.4), arguments=_wide('v2', 0.5)),
-    _net(_MOBILENET_V2, 'mobilenet_v2_035', 1678409, 59287088, (60.3, 82.9), arguments=_wide('v2', 0.35)),
-    _net(_MOBILENET_V3, 'mobilenet_v3_small', 2543881, 56511424, (67.5, None), arguments=_wide('v3_small')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_large', 5484313, 216591040, (75.2, None), arguments=_wide('v3_large')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_small_minimalistic', 2045761, 52289472, (61.9, None),
-         arguments=_wide('v3_small_minimalistic')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_large_minimalistic', 3925569, 209137984, (72.3, None),
-         arguments=_wide('v3_large_minimalistic')),
-    _net(_EDGETPU, 'mobilenet_edgetpu', 4092713, 990670464, (75.6, None), arguments=_wide('edgetpu')),
-    _net(_EDGETPU, 'mobilenet_edgetpu_075', 2989441, 624487584, (73.5, None), arguments=_wide('edgetpu', 0.75)),
+    _net(_MOBILENET_V1, 'mobilenet_v1', 4233001, 568741376, (70.9, 89.9), arguments={'depth_multiplier': 1.0}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_075', 2586329, 325401216, (68.4, 88.2), arguments={'depth_multiplier': 0.75}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_050', 1332105, 149497600, (63.3, 84.9), arguments={'depth_multiplier': 0.5}),
+    _net(_MOBILENET_V1, 'mobilenet_v1_025', 470329, 41030528, (49.8, 74.2), arguments={'depth_multiplier': 0.25}),
+    _net(_MOBILENET_V2, 'mobilenet_v2', 3506153, 300775552, (71.8, 91.0)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_140', 6110569, 582197616, (75.0, 92.5), arguments=_wide('mobilenet_v2', 1.4)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_050', 1969961, 97133120, (65.4, 86.4), arguments=_wide('mobilenet_v2', 0.5)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_035', 1678409, 59287088, (60.3, 82.9), arguments=_wide('mobilenet_v2', 0.35)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small', 2543881, 56511424, (67.5, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large', 5484313, 216591040, (75.2, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small_minimalistic', 2045761, 52289472, (61.9, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large_minimalistic', 3925569, 209137984, (72.3, None)),
+    _net(_EDGETPU, 'mobilenet_edgetpu', 4092713, 990670464, (75.6, None)),
+    _net(_EDGETPU, 'mobilenet_edgetpu_075', 2989441, 624487584, (73.5, None), arguments=_wide('mobilenet_edgetpu', 0.75)),
     _net(_NASNET, 'nasnet_cifar', 3346538, 544333312, head=['final_layer', 'aux_11'], image_size=32, smallest=9, classes=10,
          preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None, weight_decay=0.0005),
     _net(_NASNET, 'nasnet_mobile', 5291035, 563639872, (74.0, 91.6), head=['final_layer', 'aux_7']),
-    _net(_NASNET, 'nasnet_large', 88757183, 23783418690, (82.7, 96.2), head=['final_layer', 'aux_11'], image_size=331,
-         weight_decay=0.00005),
-    _net(_NASNET, 'pnasnet_large', 86061989, 24937400112, (82.9, 96.2), head=['final_layer', 'aux_7'], image_size=331,
-         weight_decay=0.00005),
+    _net(_NASNET_LARGE, 'nasnet_large', 88757183, 23783418690, (82.7, 96.2), head=['final_layer', 'aux_11']),
+    _net(_NASNET_LARGE, 'pnasnet_large', 86061989, 24937400112, (82.9, 96.2), head=['final_layer', 'aux_7']),
     _net(_NASNET, 'pnasnet_mobile', 5065568, 587294280, (74.2, 91.9), head=['final_layer', 'aux_5']),
 ]
 #: name: record, in slim's order.

@@ -18,7 +18,6 @@ TABLES = {'resnet_v%d_%d' % (version, size): (version, units) for version in (1,
 DEPTHS = (64, 128, 256, 512)        # of a block's narrow convolutions; its output is four times as deep
 STRIDES = (2, 2, 2, 1)
 
-
 #: slim's defaults of both versions.
 resnet_arg_scope = functools.partial(
     layers.arg_scope, net=NETS['resnet_v1_50'], regularized=[slim.conv2d], batch_norm_scale=True, layers={
@@ -27,17 +26,17 @@ resnet_arg_scope = functools.partial(
 
 def _conv2d_same(net, depth, kernel, stride, rate=1, **conv2d):
     """A convolution whose padding, unlike SAME's, does not depend on whether the map's sides are even."""
-    if stride == 1:
-        return slim.conv2d(net, depth, kernel, rate=rate, padding='SAME', **conv2d)
-    total = (kernel - 1) * rate
-    sides = [total // 2, total - total // 2]
-    net = tf.pad(net, [[0, 0], sides, sides, [0, 0]])
-    return slim.conv2d(net, depth, kernel, stride, rate=rate, padding='VALID', **conv2d)
+    padding = 'SAME'
+    if stride > 1:
+        total, padding = (kernel - 1) * rate, 'VALID'
+        sides = [total // 2, total - total // 2]
+        net = tf.pad(net, [[0, 0], sides, sides, [0, 0]])
+    return slim.conv2d(net, depth, kernel, stride, padding, rate=rate, **conv2d)
 
 
 def _unit(net, depth, stride, rate, version, end_points):
     """A bottleneck unit. v2 normalizes what comes in instead of what goes out: its sum stays linear."""
-    linear = {'activation_fn': None} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
+    linear = {'activation_fn': None} if version == 1 else layers.LINEAR
     with tf.variable_scope('bottleneck_v%d' % version, values=[net]) as own:
         inputs = net if version == 1 else layers.batch_norm(net, activation_fn=tf.nn.relu, scope='preact')
         if net.shape.as_list()[-1] == 4 * depth:
@@ -75,10 +74,9 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
     if output_stride is not None and output_stride % 4:
         raise ValueError('output_stride %s is no multiple of 4' % output_stride)
     version, units = TABLES[table]
-    end_points, root = {}, {} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
+    end_points, root = {}, {} if version == 1 else layers.LINEAR
     depths = [max(int(depth * depth_multiplier), min_base_depth) for depth in DEPTHS]
-    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm], is_training=is_training):
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):
         net = end_points[own.name + '/conv1'] = _conv2d_same(images, 64, 7, 2, scope='conv1', **root)
         net = slim.max_pool2d(net, [3, 3], 2, scope='pool1')
         net = _blocks(net, units, depths, version, output_stride and output_stride // 4, end_points)

@@ -38,8 +38,7 @@ def _identity(shape, dtype=tf.float32, partition_info=None):
 def _gate(net, scope):
     """Weighs each channel by what the whole clip holds: self-gating, S3D-G's section 4.4."""
     weights = slim.conv3d(tf.reduce_mean(net, [1, 2, 3], keepdims=True), net.shape.as_list()[-1], [1, 1, 1],
-                          activation_fn=None, normalizer_fn=None, biases_initializer=None,
-                          scope=scope + '/self_gating/transformer_W')
+                          biases_initializer=None, scope=scope + '/self_gating/transformer_W', **layers.LINEAR)
     return tf.sigmoid(weights) * net
 
 
@@ -63,26 +62,10 @@ def _apply(net, text, deepen, first, split):
         return _gate(net, row.scope) if gated else net
 
 
-def _classify(net, num_classes, end_points, head, keep_prob, prediction_fn, spatial_squeeze, global_pool):
-    """layers.classify for a clip's map: its scores are averaged over the frames. The head is Inception v1's, and fixed."""
-    with tf.variable_scope('Logits'):
-        kernel = [min(side, size) for side, size in zip((2, 7, 7), net.shape.as_list()[1:4])]
-        net = slim.avg_pool3d(net, kernel, stride=1, scope='AvgPool_0a_7x7')
-        if not num_classes:
-            return net
-        net = layers.dropout(net, keep_prob, scope='Dropout_0b')
-        net = slim.conv3d(net, num_classes, [1, 1, 1], activation_fn=None, normalizer_fn=None, scope='Conv2d_0c_1x1')
-        net = tf.reduce_mean(net, 1)
-        net = end_points['Logits'] = tf.squeeze(net, [1, 2], name='SpatialSqueeze') if spatial_squeeze else net
-        end_points['Predictions'] = prediction_fn(net, scope='Predictions')
-    return net
-
-
-DESIGNS = {
-    'i3d': inception.Design(inception.V1(), apply_row=functools.partial(_apply, first=7, split=False), classify=_classify),
-    's3dg': inception.Design([_gated(entry) for entry in inception.V1()],
-                             apply_row=functools.partial(_apply, first=3, split=True), classify=_classify),
-}
+HEAD = inception.DESIGNS['inception_v1'].head._replace(kernel=(2, 7, 7), pooled=None)
+DESIGNS = {'i3d': inception.Design(inception.V1(), HEAD, None, functools.partial(_apply, first=7, split=False)),
+           's3dg': inception.Design([_gated(entry) for entry in inception.V1()], HEAD, None,
+                                    functools.partial(_apply, first=3, split=True))}
 base = functools.partial(inception.base, designs=DESIGNS)
 
 
