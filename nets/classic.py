@@ -73,11 +73,8 @@ def _apply(net, text, keep_prob):
 
 def _trunk(net, rows, keep_prob, end_points, prefix=''):
     """Applies all rows; dropout and norm are no end points."""
-    for text in rows:
-        net = _apply(net, text, keep_prob)
-        if not text.startswith(('dropout', 'norm')):
-            end_points[prefix + layers.row(text).scope] = net
-    return net
+    entries = [(None if text.startswith(('dropout', 'norm')) else prefix + layers.row(text).scope, text) for text in rows]
+    return layers.run(net, entries, lambda net, entry: _apply(net, entry[1], keep_prob), end_points)
 
 
 def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=1 - NETS['lenet'].dropout,

@@ -244,8 +244,7 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=None, mi
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. dropout_keep_prob: None is as the record has it.
-    global_pool: average all of the map, not with a kernel of 7x7 or 8x8. spatial_squeeze: no map of logits. The others
-    are base's.
+    global_pool: average all of the map, not with the head's kernel. spatial_squeeze: no map of logits. The others: base's.
     """
     design, keep_prob = designs[table], 1 - NETS[table].dropout if dropout_keep_prob is None else dropout_keep_prob
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):

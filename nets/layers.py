@@ -12,6 +12,7 @@ import zlib
 
 from slimtune.runtime import slim, tf
 
+#: What arg scopes of most nets are about, and the arguments of a layer that is followed by nothing.
 BOTH = [slim.conv2d, slim.fully_connected]
 LINEAR = {'activation_fn': None, 'normalizer_fn': None}
 
@@ -69,9 +70,8 @@ def arg_scope(weight_decay=None, use_batch_norm=True, batch_norm_decay=None, bat
     with contextlib.ExitStack() as stack:
         stack.enter_context(slim.arg_scope(regularized, **{part + '_regularizer': regularizer for part in parts}))
         for layer, arguments in dict(layers).items():
-            if layer in (slim.conv2d, slim.conv3d, slim.separable_conv2d):
-                arguments = dict(convolution, **arguments)
-            stack.enter_context(slim.arg_scope([layer], **arguments))
+            usual = convolution if layer in (slim.conv2d, slim.conv3d, slim.separable_conv2d) else {}
+            stack.enter_context(slim.arg_scope([layer], **dict(usual, **arguments)))
         return stack.enter_context(slim.arg_scope(
             [batch_norm], decay=decay, epsilon=said(batch_norm_epsilon, net.batch_norm_epsilon), scale=batch_norm_scale,
             updates_collections=batch_norm_updates_collections))
@@ -173,10 +173,7 @@ def kernel_within(net, sizes=None):
 
 
 def class_scores(net, num_classes, text, spatial_squeeze=True):
-    """One score per class of a map, by the layer of a row: [batch, num_classes], or a map of scores unsqueezed.
-
-    The scores of a clip's map [batch, frames, height, width, depth] are averaged over the frames.
-    """
+    """One score per class of a map (a clip's: its frames' mean), by a row's layer: [batch, num_classes], or a map unsqueezed."""
     last = row(text)
     if not last.kernel:
         return slim.fully_connected(slim.flatten(net), num_classes, activation_fn=None, scope=last.scope)
@@ -196,9 +193,8 @@ def classify(net, num_classes, end_points, head, keep_prob, prediction_fn, spati
         if global_pool:
             net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
         else:
-            pool, kernel = slim.avg_pool2d, kernel_within(net, head.kernel)
-            if len(kernel) == 3:
-                pool = functools.partial(slim.avg_pool3d, stride=1)
+            kernel = kernel_within(net, head.kernel)
+            pool = slim.avg_pool2d if len(kernel) == 2 else functools.partial(slim.avg_pool3d, stride=1)
             net = pool(net, kernel, padding='VALID', scope=head.pool.format(*kernel))
             if head.pooled:
                 end_points[head.pooled] = net

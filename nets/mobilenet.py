@@ -3,11 +3,11 @@
 v1: Howard et al. 2017, arXiv:1704.04861, table 1. v2: Sandler et al. 2018, arXiv:1801.04381, table 2.
 v3: Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. EdgeTPU: Gupta, Akin 2020, arXiv:2003.02838.
 
-v1's rows are layers.row's. A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted bottleneck: 1x1 to `expand` times
-the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes allow it; the stride is the first
-repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish instead of the table's activation,
-se squeeze and excite after the depthwise, fused the kernel in the expansion and no depthwise, new nothing is added,
-nbn no batch norm, pool the average of the map instead of all this.
+v1's rows are layers.row's. A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted
+bottleneck: 1x1 to `expand` times the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes
+allow it; the stride is the first repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish
+instead of the table's activation, se squeeze and excite after the depthwise, fused the kernel in the expansion and no
+depthwise, new nothing is added, nbn no batch norm, pool the average of the map instead of all this.
 """
 import collections
 import fractions
@@ -46,21 +46,21 @@ TABLES = {
         '1 - 1280 1 1']),
 }
 hard_swish = lambda net: net * tf.nn.relu6(net + 3) / 6      # v3's section 5.2
-
 Row = collections.namedtuple('Row', 'end_point scope expand depth kernel stride rate flags activation')
 
 
 def parse(table):
     """The Rows of a table, each as often as it repeats."""
     activation, texts = TABLES[table.replace('_minimalistic', '')]
-    rows, scopes, left_out = [], collections.Counter(), {'h', 'se'} if table.endswith('_minimalistic') else set()
+    rows, scopes = [], collections.Counter()
+    left_out, largest = ({'h', 'se'}, 3) if table.endswith('_minimalistic') else (set(), 7)
     for repeat, expand, depth, kernel, stride, *flags in (text.split() for text in texts):
         flags = set(flags) - left_out
         scope = 'pool' if 'pool' in flags else 'Conv' if expand == '-' else 'expanded_conv'
         for number in range(int(repeat)):
             rows.append(Row(
                 'layer_%d' % (len(rows) + 1), scope + ('_%d' % scopes[scope] if scopes[scope] else ''),
-                None if expand == '-' else fractions.Fraction(expand), int(depth), min(int(kernel), 3) if left_out else int(kernel),
+                None if expand == '-' else fractions.Fraction(expand), int(depth), min(int(kernel), largest),
                 1 if number else int(stride), 1, flags, hard_swish if 'h' in flags else activation))
             scopes[scope] += 1
     return rows

@@ -78,13 +78,11 @@ def operation(net, name, depth, stride, drop):
 
 def cell(net, previous, table, depth, stride, drop):
     """Applies a cell in the current variable scope. net, previous: maps; previous is None for the first cell."""
-    states = {'p': net}
+    states = {'p': net if previous is None else previous}
     if previous is not None and previous.shape.as_list()[2] != net.shape.as_list()[2]:
         states['p'] = halve(tf.nn.relu(previous), depth)
-    elif previous is not None:
-        states['p'] = previous
-        if previous.shape.as_list()[3] != depth:
-            states['p'] = convolution(tf.nn.relu(previous), depth, 'prev_1x1', 'prev_bn')
+    elif previous is not None and previous.shape.as_list()[3] != depth:
+        states['p'] = convolution(tf.nn.relu(previous), depth, 'prev_1x1', 'prev_bn')
     states['h'] = convolution(tf.nn.relu(net), depth, '1x1', 'beginning_bn')
     for number, block in enumerate(table.blocks):
         sides = []

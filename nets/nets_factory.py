@@ -166,7 +166,8 @@ def slims_names_of(module):
     def attribute(name):
         net, _, suffix = re.match('(?:build_)?(.*?)(_(arg_scope|base))?$', name).groups()     # nasnet has build_
         if net in NETS and NETS[net].builder.split(':')[0] == module.split('.')[-1]:
-            return {None: networks_map, 'arg_scope': arg_scopes_map, 'base': _bases_map}[suffix][net]
+            own = {None: networks_map, 'arg_scope': arg_scopes_map}.get(suffix)
+            return own[net] if own else _function(NETS[net], 'base', scope=NETS[net].scope, **NETS[net].arguments)
         raise AttributeError('module %s has no attribute %r' % (module, name))
     return attribute
 
@@ -175,8 +176,6 @@ def slims_names_of(module):
 networks_map = {net.name: _function(net, net.builder.split(':')[1], scope=net.scope, **net.arguments) for net in _RECORDS}
 #: As in slim: name -> function (weight_decay=...) -> arg scope.
 arg_scopes_map = {net.name: _function(net, net.arg_scope, net=net) for net in _RECORDS}
-#: name -> function (images, final_endpoint, ...) -> map, end_points; slim's inception_v3_base and its like.
-_bases_map = {net.name: _function(net, 'base', scope=net.scope, **net.arguments) for net in _RECORDS}
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, frozen=None, seed=0):

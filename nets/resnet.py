@@ -51,19 +51,6 @@ def _unit(net, depth, stride, rate, version, end_points):
     return net
 
 
-def _blocks(net, units, depths, version, output_stride, end_points):
-    """The four blocks, dilating from the map on that is output_stride times smaller than `net`."""
-    strides = [stride if unit == count else 1 for count, stride in zip(units, STRIDES) for unit in range(1, count + 1)]
-    steps = iter(layers.dilated(strides, output_stride))
-    for block, (count, depth) in enumerate(zip(units, depths), 1):
-        with tf.variable_scope('block%d' % block, values=[net]) as own:
-            for unit in range(1, count + 1):
-                with tf.variable_scope('unit_%d' % unit, values=[net]):
-                    net = _unit(net, depth, *next(steps), version=version, end_points=end_points)
-            end_points[own.name] = net
-    return net
-
-
 def build(images, num_classes=None, is_training=True, global_pool=True, output_stride=None, spatial_squeeze=True,
           min_base_depth=8, depth_multiplier=1, reuse=None, scope=None, table=None):
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
@@ -75,11 +62,18 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
         raise ValueError('output_stride %s is no multiple of 4' % output_stride)
     version, units = TABLES[table]
     end_points, root = {}, {} if version == 1 else layers.LINEAR
-    depths = [max(int(depth * depth_multiplier), min_base_depth) for depth in DEPTHS]
+    strides = [stride if unit == count else 1 for count, stride in zip(units, STRIDES) for unit in range(1, count + 1)]
+    steps = iter(layers.dilated(strides, output_stride and output_stride // 4))     # the root reaches 4
     with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):
         net = end_points[own.name + '/conv1'] = _conv2d_same(images, 64, 7, 2, scope='conv1', **root)
         net = slim.max_pool2d(net, [3, 3], 2, scope='pool1')
-        net = _blocks(net, units, depths, version, output_stride and output_stride // 4, end_points)
+        for block, (count, depth) in enumerate(zip(units, DEPTHS), 1):
+            depth = max(int(depth * depth_multiplier), min_base_depth)
+            with tf.variable_scope('block%d' % block) as inside:
+                for unit in range(1, count + 1):
+                    with tf.variable_scope('unit_%d' % unit):
+                        net = _unit(net, depth, *next(steps), version=version, end_points=end_points)
+                end_points[inside.name] = net
         if version == 2:
             net = layers.batch_norm(net, activation_fn=tf.nn.relu, scope='postnorm')
         if global_pool:

@@ -28,13 +28,6 @@ video_arg_scope = functools.partial(layers.arg_scope, net=NETS['i3d'], regulariz
                                     layers={slim.conv3d: {}, layers.batch_norm: {'fused': False}})
 
 
-def _identity(shape, dtype=tf.float32, partition_info=None):
-    """The initializer of a 3x1x1 that at first passes every frame on as it is."""
-    weights = np.zeros(shape, dtype.as_numpy_dtype)
-    weights[shape[0] // 2, 0, 0] = np.eye(shape[-1])
-    return tf.constant(weights, dtype)
-
-
 def _gate(net, scope):
     """Weighs each channel by what the whole clip holds: self-gating, S3D-G's section 4.4."""
     weights = slim.conv3d(tf.reduce_mean(net, [1, 2, 3], keepdims=True), net.shape.as_list()[-1], [1, 1, 1],
@@ -57,7 +50,8 @@ def _apply(net, text, deepen, first, split):
     with slim.arg_scope([slim.conv3d], **layers.start(0.01)):
         net = slim.conv3d(net, depth, [1, 3, 3] if halves else kernel, stride, scope=row.scope)
         if halves:
-            net = slim.conv3d(net, depth, [3, 1, 1], normalizer_fn=None, weights_initializer=_identity,
+            passing = np.eye(depth) * np.reshape([0, 1, 0], [3, 1, 1, 1, 1])        # at first, every frame as it is
+            net = slim.conv3d(net, depth, [3, 1, 1], normalizer_fn=None, weights_initializer=tf.constant_initializer(passing),
                               scope=row.scope + '/temporal')
         return _gate(net, row.scope) if gated else net
 
