@@ -56,7 +56,7 @@ drop_path = functools.partial(dropout, default_scope='drop_path', whole=True)
 training = functools.partial(slim.arg_scope, [batch_norm, dropout])
 
 
-def arg_scope(weight_decay=None, use_batch_norm=True, batch_norm_decay=None, batch_norm_epsilon=None,
+def arg_scope(weight_decay=None, *, use_batch_norm=True, batch_norm_decay=None, batch_norm_epsilon=None,
               activation_fn=tf.nn.relu, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS, batch_norm_scale=False,
               net=None, regularized=(), parts=('weights',), layers=()):
     """slim's arg scope of any net, by slim's keywords. What is None is what the record `net` says.

@@ -71,9 +71,10 @@ def mobilenet_v1_arg_scope(is_training=True, weight_decay=None, stddev=0.09, reg
     """slim's arg scope of v1. Depthwise weights are not regularized unless asked; what is None is as the record `net` has it."""
     both = [slim.conv2d, slim.separable_conv2d]
     with layers.training(is_training=is_training):
-        return layers.arg_scope(weight_decay, True, batch_norm_decay, batch_norm_epsilon, tf.nn.relu6, batch_norm_scale=True,
-                                net=net, regularized=both if regularize_depthwise else both[:1],
-                                layers=dict.fromkeys(both, layers.start(stddev)))
+        return layers.arg_scope(
+            weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon, batch_norm_scale=True,
+            activation_fn=tf.nn.relu6, net=net, regularized=both if regularize_depthwise else both[:1],
+            layers=dict.fromkeys(both, layers.start(stddev)))
 
 
 def training_scope(is_training=True, weight_decay=None, stddev=0.09, dropout_keep_prob=None, bn_decay=None,
