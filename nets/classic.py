@@ -7,10 +7,12 @@ OverFeat: Sermanet et al. 2013, arXiv:1312.6229, fast model. VGG: Simonyan, Ziss
 """
 import functools
 
-from slimtune.nets import layers, nets_factory
+from slimtune.nets import layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('classic')
+__getattr__ = slims_names_of(__name__)
+
 
 def vgg(*units):
     """VGG's rows, with units[i] 3x3 convolutions in its block i + 1."""
@@ -37,30 +39,22 @@ TABLES = {
     'vgg_19': vgg(2, 2, 4, 4, 4),
 }
 
+#: How the last layers start, where not as the others.
+FC = dict.fromkeys(['alexnet_v2', 'overfeat'], dict(layers.start(0.005), biases_initializer=tf.constant_initializer(0.1)))
 #: LeNet's and CifarNet's scopes of logits and probabilities, and arguments of the logits' layer.
 SMALL_HEADS = {'lenet': ('fc4', 'Predictions', {}),      # sic: probabilities outside the net's scope
                'cifarnet': ('logits', 'CifarNet/Predictions', dict(
                    layers.start(1 / 192.0), biases_initializer=tf.zeros_initializer(), weights_regularizer=None))}
 
-
-def _arg_scope(weight_decay, **arguments):
-    """slim's defaults: ReLU, L2 on all weights, and these arguments of both kinds of layers."""
-    with slim.arg_scope([slim.conv2d, slim.fully_connected], activation_fn=tf.nn.relu,
-                        weights_regularizer=slim.l2_regularizer(weight_decay), **arguments) as scope:
-        return scope
-
-
-lenet_arg_scope = functools.partial(_arg_scope, weight_decay=0.0, **layers.start(0.1))
-alexnet_v2_arg_scope = functools.partial(_arg_scope, weight_decay=0.0005, biases_initializer=tf.constant_initializer(0.1))
-vgg_arg_scope = functools.partial(_arg_scope, weight_decay=0.0005, biases_initializer=tf.zeros_initializer())
-
-
-def cifarnet_arg_scope(weight_decay=0.004):
-    """slim's defaults of CifarNet, whose convolutions are not regularized."""
-    with slim.arg_scope(_arg_scope(weight_decay, **layers.start(0.04), biases_initializer=tf.constant_initializer(0.1))), \
-            slim.arg_scope([slim.conv2d], **layers.start(0.05), biases_initializer=tf.zeros_initializer(),
-                           weights_regularizer=None) as scope:
-        return scope
+#: slim's defaults: L2 on all weights but those of CifarNet's convolutions.
+_arg_scope = functools.partial(layers.arg_scope, regularized=layers.BOTH)
+lenet_arg_scope = functools.partial(_arg_scope, net=NETS['lenet'], layers=dict.fromkeys(layers.BOTH, layers.start(0.1)))
+cifarnet_arg_scope = functools.partial(layers.arg_scope, net=NETS['cifarnet'], regularized=[slim.fully_connected], layers={
+    slim.conv2d: layers.start(0.05),
+    slim.fully_connected: dict(layers.start(0.04), biases_initializer=tf.constant_initializer(0.1))})
+alexnet_v2_arg_scope = functools.partial(_arg_scope, net=NETS['alexnet_v2'], layers=dict.fromkeys(
+    layers.BOTH, {'biases_initializer': tf.constant_initializer(0.1)}))
+vgg_arg_scope = functools.partial(_arg_scope, net=NETS['vgg_16'])
 
 
 def _apply(net, text, keep_prob):
@@ -79,21 +73,18 @@ def _apply(net, text, keep_prob):
 
 def _trunk(net, rows, keep_prob, end_points, prefix=''):
     """Applies all rows; dropout and norm are no end points."""
-    for text in rows:
-        net = _apply(net, text, keep_prob)
-        if not text.startswith(('dropout', 'norm')):
-            end_points[prefix + layers.row(text).scope] = net
-    return net
+    entries = [(None if text.startswith(('dropout', 'norm')) else prefix + layers.row(text).scope, text) for text in rows]
+    return layers.run(net, entries, lambda net, entry: _apply(net, entry[1], keep_prob), end_points)
 
 
-def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax, scope=None,
-                table=None):
+def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=1 - NETS['lenet'].dropout,
+                prediction_fn=slim.softmax, scope=None, table=None):
     """LeNet and CifarNet: images [batch, height, width, channels] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the last hidden layer's, [batch, 1024] and [batch, 192].
     """
     (rows, last_rows), (last, predictions, arguments), end_points = TABLES[table], SMALL_HEADS[table], {}
-    with tf.variable_scope(scope, table, [images]), slim.arg_scope([layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, table, [images]), layers.training(is_training=is_training):
         net = _trunk(images, rows, dropout_keep_prob, end_points)
         if not num_classes:
             return net, end_points
@@ -104,26 +95,24 @@ def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=0.5
     return logits, end_points
 
 
-def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True, scope=None,
-          global_pool=False, table=None, fc_stddev=None):
+def build(images, num_classes=1000, is_training=True, dropout_keep_prob=1 - NETS['vgg_16'].dropout,
+          spatial_squeeze=True, scope=None, global_pool=False, table=None):
     """AlexNet, OverFeat and VGG: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are fc7's map. Either global_pool, which averages it, or spatial_squeeze=False, which
-    leaves the logits a map, makes them take larger pictures. fc_stddev: how the fc layers start, if not as the others.
+    leaves the logits a map, makes them take larger pictures.
     """
     (rows, fc_rows), end_points = TABLES[table], {}
-    fc = dict(layers.start(fc_stddev), biases_initializer=tf.constant_initializer(0.1)) if fc_stddev else {}
-    with tf.variable_scope(scope, table, [images]) as own, slim.arg_scope([layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, table, [images]) as own, layers.training(is_training=is_training):
         net = _trunk(images, rows, dropout_keep_prob, end_points, own.name + '/')
-        with slim.arg_scope([slim.conv2d], **fc):
+        with slim.arg_scope([slim.conv2d], **FC.get(table, {})):
             net = _trunk(net, fc_rows, dropout_keep_prob, end_points, own.name + '/')
             if global_pool:
                 net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
             if not num_classes:
                 return net, end_points
             net = layers.dropout(net, dropout_keep_prob, scope='dropout7')
-            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-                              biases_initializer=tf.zeros_initializer(), scope='fc8')
+            net = slim.conv2d(net, num_classes, 1, biases_initializer=tf.zeros_initializer(), scope='fc8', **layers.LINEAR)
         if spatial_squeeze:
             net = tf.squeeze(net, [1, 2], name='fc8/squeezed')
         end_points[own.name + '/fc8'] = net

@@ -9,20 +9,19 @@ of rows in it splits it. All that a block splits is concatenated by depth. A Res
 """
 import collections
 import functools
-import re
 
-from slimtune.nets import layers, nets_factory
+from slimtune.nets import layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('inception')
+__getattr__ = slims_names_of(__name__)
 
 #: A row of v1's table 1: depths of #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5 (here 3x3: sic) and pool proj.
 MIXED_V1 = lambda scope, single, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool, last='Conv2d_0b_3x3': (scope, [
     ['Conv2d_0a_1x1:%d' % single],
     ['Conv2d_0a_1x1:%d' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
     ['Conv2d_0a_1x1:%d' % reduce_5x5, '%s:%d' % (last, conv_5x5)],
-    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
-])
+    ['MaxPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]])
 #: v1's table 1, but for what Mixed_5b calls its second 3x3.
 V1 = lambda last_5b='Conv2d_0b_3x3': [
     'Conv2d_1a_7x7:64 /2', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64', 'Conv2d_2c_3x3:192', 'MaxPool_3a_3x3 /2',
@@ -42,13 +41,11 @@ MIXED_V2 = lambda scope, single, reduce_3x3, conv_3x3, reduce_double, double, po
     ['Conv2d_0a_1x1:%d' % single],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_0b_3x3:%d' % conv_3x3],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_0c_3x3:%d' % double],
-    [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool],
-])
+    [pooling + '_0a_3x3', 'Conv2d_0b_1x1:%d ~.1' % pool]])
 REDUCTION_V2 = lambda scope, reduce_3x3, conv_3x3, reduce_double, double: (scope, [
     ['Conv2d_0a_1x1:%d ~.09' % reduce_3x3, 'Conv2d_1a_3x3:%d /2' % conv_3x3],
     ['Conv2d_0a_1x1:%d ~.09' % reduce_double, 'Conv2d_0b_3x3:%d' % double, 'Conv2d_1a_3x3:%d /2' % double],
-    ['MaxPool_1a_3x3 /2'],
-])
+    ['MaxPool_1a_3x3 /2']])
 V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1', 'Conv2d_2c_3x3:192',
       'MaxPool_3a_3x3 /2',
       MIXED_V2('Mixed_3b', 64, 64, 64, 64, 96, 32),
@@ -63,25 +60,22 @@ V2 = ['Conv2d_1a_7x7:64 /2 x8 ~1.0', 'MaxPool_2a_3x3 /2', 'Conv2d_2b_1x1:64 ~.1'
       MIXED_V2('Mixed_5c', 352, 192, 320, 192, 224, 128, pooling='MaxPool')]
 
 #: v3's figures 5, 6 (n = 7) and 7, for maps of 35x35, 17x17 and 8x8.
-MIXED_35 = lambda scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5': (scope, [
-    ['Conv2d_0a_1x1:64'],
+MIXED_35 = lambda scope, pool, reduce_5x5='Conv2d_0a_1x1', conv_5x5='Conv2d_0b_5x5', single='Conv2d_0a_1x1:64': (scope, [
+    [single],
     ['%s:48' % reduce_5x5, '%s:64' % conv_5x5],
     ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:%d' % pool]])
 MIXED_17 = lambda scope, depth: (scope, [
     ['Conv2d_0a_1x1:192'],
     ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_1x7:%d' % depth, 'Conv2d_0c_7x1:192'],
     ['Conv2d_0a_1x1:%d' % depth, 'Conv2d_0b_7x1:%d' % depth, 'Conv2d_0c_1x7:%d' % depth, 'Conv2d_0d_7x1:%d' % depth,
      'Conv2d_0e_1x7:192'],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']])
 MIXED_8 = lambda scope, conv_3x1: (scope, [
     ['Conv2d_0a_1x1:320'],
     ['Conv2d_0a_1x1:384', ('Conv2d_0b_1x3:384', '%s:384' % conv_3x1)],
     ['Conv2d_0a_1x1:448', 'Conv2d_0b_3x3:384', ('Conv2d_0c_1x3:384', 'Conv2d_0d_3x1:384')],
-    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192'],
-])
+    ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:192']])
 V3 = ['Conv2d_1a_3x3:32 /2 v', 'Conv2d_2a_3x3:32 v', 'Conv2d_2b_3x3:64', 'MaxPool_3a_3x3 /2 v', 'Conv2d_3b_1x1:80 v',
       'Conv2d_4a_3x3:192 v', 'MaxPool_5a_3x3 /2 v',
       MIXED_35('Mixed_5b', 32),
@@ -135,10 +129,7 @@ BLOCK_35 = [['Conv2d_1x1:32'],
 BLOCK_17 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:128', 'Conv2d_0b_1x7:160', 'Conv2d_0c_7x1:192']]
 BLOCK_8 = [['Conv2d_1x1:192'], ['Conv2d_0a_1x1:192', 'Conv2d_0b_1x3:224', 'Conv2d_0c_3x1:256']]
 RESNET_V2 = V3[:7] + [
-    ('Mixed_5b', [['Conv2d_1x1:96'],
-                  ['Conv2d_0a_1x1:48', 'Conv2d_0b_5x5:64'],
-                  ['Conv2d_0a_1x1:64', 'Conv2d_0b_3x3:96', 'Conv2d_0c_3x3:96'],
-                  ['AvgPool_0a_3x3', 'Conv2d_0b_1x1:64']]),
+    MIXED_35('Mixed_5b', 64, single='Conv2d_1x1:96'),
     Residual(None, ['Repeat/block35_%d' % unit for unit in range(1, 11)], 0.17, False, BLOCK_35),
     ('Mixed_6a', [['Conv2d_1a_3x3:384 /2 v'],
                   ['Conv2d_0a_1x1:256', 'Conv2d_0b_3x3:256', 'Conv2d_1a_3x3:384 /2 v'],
@@ -152,49 +143,36 @@ RESNET_V2 = V3[:7] + [
     Residual(None, ['Block8'], 1.0, True, BLOCK_8),
     'Conv2d_7b_1x1:1536']
 
-TABLES = {'inception_v1': V1(last_5b='Conv2d_0a_3x3'), 'inception_v2': V2, 'inception_v3': V3, 'inception_v4': V4,       # sic
-          'inception_resnet_v2': RESNET_V2}
-#: How the trunk's weights start, where not as the arg scope says: truncated normal.
-STDDEVS = {'inception_v1': 0.01}
-
-#: What follows the trunk: the last pooling (side of its kernel, None for all of the map; scope; end point), dropout's
-#: scope, an end point after it, and the logits' row: without a kernel they are fully connected.
-Head = collections.namedtuple('Head', 'side pool pooled dropout pre_logits logits predictions auxiliary')
-#: The auxiliary head: the end point it begins from, its pooling's scope, the convolution of what is then the map (side:
-#: its kernel's, as above) and the logits.
-Auxiliary = collections.namedtuple('Auxiliary', 'begins pool side last logits')
-HEADS = {
-    'inception_v1': Head(7, 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions',   # sic
-                         None),
-    'inception_v2': Head(7, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions', None),
-    'inception_v3': Head(8, 'AvgPool_1a_{}x{}', 'AvgPool_1a', 'Dropout_1b', 'PreLogits', 'Conv2d_1c_1x1', 'Predictions',
-                         Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', 5, 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
-    'inception_v4': Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
-                         Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
-    'inception_resnet_v2': Head(
-        None, 'AvgPool_1a_8x8', 'global_pool', 'Dropout', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions',
-        Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),     # sic
+#: The auxiliary head: the end point it begins from, its pooling's scope, the convolution of what is then the map (size:
+#: of its kernel, None for all of the map) and the logits.
+Auxiliary = collections.namedtuple('Auxiliary', 'begins pool size last logits')
+#: A net of rows: its table, its layers.Head, its Auxiliary, and how a row is applied.
+Design = collections.namedtuple('Design', 'table head auxiliary apply_row', defaults=(None, layers.apply_row))
+DESIGNS = {
+    'inception_v1': Design(
+        V1(last_5b='Conv2d_0a_3x3'),    # sic
+        layers.Head((7, 7), 'AvgPool_0a_7x7', 'AvgPool_0a_7x7', 'Dropout_0b', None, 'Conv2d_0c_1x1', 'Logits/Predictions'),
+        apply_row=functools.partial(layers.apply_row, stddev=0.01)),
+    'inception_v2': Design(V2, layers.Head((7, 7), pre_logits='PreLogits')),
+    'inception_v3': Design(
+        V3, layers.Head((8, 8), pre_logits='PreLogits'),
+        Auxiliary('Mixed_6e', 'AvgPool_1a_5x5', (5, 5), 'Conv2d_2a_{}x{}:768 v ~.01', 'Conv2d_2b_1x1 ~.001')),
+    'inception_v4': Design(
+        V4, layers.Head(None, 'AvgPool_1a', 'global_pool', 'Dropout_1b', 'PreLogitsFlatten', 'Logits', 'Logits/Predictions'),
+        Auxiliary('Mixed_6h', 'AvgPool_1a_5x5', None, 'Conv2d_2a:768 {}x{} v', 'Aux_logits')),
+    'inception_resnet_v2': Design(
+        RESNET_V2, layers.Head(None, 'AvgPool_1a_8x8', 'global_pool', 'Dropout', 'PreLogitsFlatten', 'Logits',
+                               'Logits/Predictions'),
+        Auxiliary('PreAuxLogits', 'Conv2d_1a_3x3', None, 'Conv2d_2a_5x5:768 {}x{} v', 'Logits')),   # sic
 }
 
-
-def inception_arg_scope(weight_decay=0.00004, use_batch_norm=True, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
-                        activation_fn=tf.nn.relu, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
-                        batch_norm_scale=False):
-    """slim's defaults of v1 to v4."""
-    normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
-                         'updates_collections': batch_norm_updates_collections}
-    return layers.conv_arg_scope(weight_decay, use_batch_norm and normalizer_params, activation_fn=activation_fn,
-                                 weights_initializer=slim.variance_scaling_initializer())
-
-
-def inception_resnet_v2_arg_scope(weight_decay=0.00004, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
-                                  activation_fn=tf.nn.relu):
-    """slim's defaults of Inception-ResNet-v2, which regularizes biases too."""
-    weights = layers.conv_arg_scope(weight_decay, {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon},
-                                    activation_fn=activation_fn)
-    biases = {'biases_regularizer': slim.l2_regularizer(weight_decay)}
-    with slim.arg_scope(weights), slim.arg_scope([slim.conv2d, slim.fully_connected], **biases) as scope:
-        return scope
+#: slim's defaults of v1 to v4, and those of Inception-ResNet-v2, which regularizes biases too.
+inception_arg_scope = functools.partial(
+    layers.arg_scope, net=NETS['inception_v3'], regularized=layers.BOTH,
+    layers={slim.conv2d: {'weights_initializer': slim.variance_scaling_initializer()}})
+inception_resnet_v2_arg_scope = functools.partial(
+    layers.arg_scope, net=NETS['inception_resnet_v2'], regularized=layers.BOTH, parts=['weights', 'biases'],
+    layers={slim.conv2d: {}})
 
 
 def _branches(net, branches, apply):
@@ -214,89 +192,66 @@ def _residual(net, entry, apply):
     """The output of the blocks of a Residual."""
     for scope in entry.scopes:
         with tf.variable_scope(scope):
-            mixed = slim.conv2d(_branches(net, entry.branches, apply), net.shape.as_list()[-1], [1, 1],
-                                activation_fn=None, normalizer_fn=None, scope='Conv2d_1x1')
-            net += entry.scale * mixed
+            mixed = _branches(net, entry.branches, apply)
+            net += entry.scale * slim.conv2d(mixed, net.shape.as_list()[-1], [1, 1], scope='Conv2d_1x1', **layers.LINEAR)
             net = net if entry.linear else tf.nn.relu(net)
     return net
 
 
-def run(net, table, end_points, apply, final_endpoint=None):
-    """Applies the table up to `final_endpoint`; `apply` takes a map and a row. ValueError if it is not in the table."""
-    for entry in table:
-        if isinstance(entry, str):
-            scope, net = re.match('[^ :]+', entry).group(), apply(net, entry)
-        elif isinstance(entry, Residual):
-            scope, net = entry.end_point, _residual(net, entry, apply)
-        else:
-            scope = entry[0]
-            with tf.variable_scope(scope):
-                net = _branches(net, entry[1], apply)
-        if scope:
-            end_points[scope] = net
-        if scope and scope == final_endpoint:
-            return net
-    if final_endpoint:
-        raise ValueError('no end point %s: there are %s' % (final_endpoint, ', '.join(end_points)))
-    return net
+def _apply(net, entry, apply_row):
+    """Applies an entry of a table, its rows by apply_row(net, row)."""
+    if isinstance(entry, (str, layers.Row)):
+        return apply_row(net, entry)
+    if isinstance(entry, Residual):
+        return _residual(net, entry, apply_row)
+    scope, branches = entry
+    with tf.variable_scope(scope):
+        return _branches(net, branches, apply_row)
 
 
-def _applier(table, depth_multiplier=1.0, min_depth=16):
-    """Applies rows, their depths scaled."""
-    return functools.partial(layers.apply_row, stddev=STDDEVS.get(table),
-                             deepen=lambda depth: max(int(depth * depth_multiplier), min_depth))
+def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=None, reuse=None, output_stride=None,
+         table=None, designs=DESIGNS):
+    """The trunk: images [batch, height, width, 3] -> the map of final_endpoint, end_points.
 
-
-def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=None, reuse=None, table=None):
-    """The trunk: images [batch, height, width, 3] -> the map of final_endpoint, end_points."""
-    end_points = {}
+    depth_multiplier: of all depths, to no less than min_depth. output_stride: from this reduction of the picture on,
+    rows dilate instead of striding, where a table is of nothing but rows; ValueError for one the net never has.
+    """
+    design, end_points = designs[table], {}
+    rows = layers.dilate(design.table, output_stride) if output_stride else design.table
+    apply = functools.partial(_apply, apply_row=_row_applier(design, depth_multiplier, min_depth))
     with tf.variable_scope(scope, values=[images], reuse=reuse):
-        net = run(images, TABLES[table], end_points, _applier(table, depth_multiplier, min_depth), final_endpoint)
+        net = layers.run(images, rows, apply, end_points, final_endpoint)
     return net, end_points
 
 
-def _scores(net, num_classes, text, spatial_squeeze):
-    """The logits' layer."""
-    row = layers.row(text)
-    if not row.kernel:
-        return slim.fully_connected(slim.flatten(net), num_classes, activation_fn=None, scope=row.scope)
-    return layers.class_scores(net, num_classes, row.scope, spatial_squeeze, **layers.start(row.stddev))
+def _row_applier(design, depth_multiplier, min_depth):
+    """Applies rows, their depths scaled."""
+    return functools.partial(design.apply_row, deepen=lambda depth: max(int(depth * depth_multiplier), min_depth))
 
 
-def _auxiliary_logits(net, num_classes, auxiliary, apply, spatial_squeeze, global_pool):
+def _auxiliary_logits(net, num_classes, auxiliary, apply_row, spatial_squeeze, global_pool):
     """The logits of the auxiliary head."""
     with tf.variable_scope('AuxLogits'):
-        net = apply(slim.avg_pool2d(net, [5, 5], stride=3, scope=auxiliary.pool), 'Conv2d_1b_1x1:128')
-        net = apply(net, auxiliary.last.format(*layers.kernel_within(net, auxiliary.side)))
+        net = apply_row(slim.avg_pool2d(net, [5, 5], stride=3, scope=auxiliary.pool), 'Conv2d_1b_1x1:128')
+        net = apply_row(net, auxiliary.last.format(*layers.kernel_within(net, auxiliary.size)))
         net = tf.reduce_mean(net, [1, 2], keepdims=True) if global_pool else net
-        return _scores(net, num_classes, auxiliary.logits, spatial_squeeze)
+        return layers.class_scores(net, num_classes, auxiliary.logits, spatial_squeeze)
 
 
-def build(images, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, depth_multiplier=1.0,
-          prediction_fn=slim.softmax, spatial_squeeze=True, reuse=None, create_aux_logits=True, scope=None, global_pool=False,
-          table=None):
+def build(images, num_classes=1000, is_training=True, dropout_keep_prob=None, min_depth=16, depth_multiplier=1.0,
+          prediction_fn=slim.softmax, spatial_squeeze=True, reuse=None, create_aux_logits=True, scope=None,
+          global_pool=False, output_stride=None, table=None, designs=DESIGNS):
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
-    Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. global_pool: average all of the map, not with a
-    kernel of 7x7 or 8x8. spatial_squeeze: no map of logits. depth_multiplier: of all depths, to no less than min_depth.
+    Features (num_classes None) are the pooled map, [batch, 1, 1, depth]. dropout_keep_prob: None is as the record has it.
+    global_pool: average all of the map, not with the head's kernel. spatial_squeeze: no map of logits. The others: base's.
     """
-    head, apply = HEADS[table], _applier(table, depth_multiplier, min_depth)
-    flat = not layers.row(head.logits).kernel
-    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net, end_points = base(images, None, min_depth, depth_multiplier, own, table=table)
-        if create_aux_logits and num_classes and head.auxiliary:
-            end_points['AuxLogits'] = _auxiliary_logits(end_points[head.auxiliary.begins], num_classes, head.auxiliary, apply,
-                                                        spatial_squeeze, global_pool)
-        with tf.variable_scope('Logits'):
-            net = layers.average_pool(net, head.side, end_points, global_pool, head.pool, head.pooled)
-            if not num_classes:
-                return net, end_points
-            net = layers.dropout(net, dropout_keep_prob, scope=head.dropout)
-            net = slim.flatten(net, scope='PreLogitsFlatten') if flat else net
-            if head.pre_logits:
-                end_points[head.pre_logits] = net
-            logits = end_points['Logits'] = _scores(net, num_classes, head.logits, spatial_squeeze)
-        end_points['Predictions'] = (tf.nn.softmax(logits, name=head.predictions) if flat
-                                     else prediction_fn(logits, scope=head.predictions))
-    return logits, end_points
+    design, keep_prob = designs[table], 1 - NETS[table].dropout if dropout_keep_prob is None else dropout_keep_prob
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):
+        net, end_points = base(images, None, min_depth, depth_multiplier, own, None, output_stride, table, designs)
+        if create_aux_logits and num_classes and design.auxiliary:
+            end_points['AuxLogits'] = _auxiliary_logits(
+                end_points[design.auxiliary.begins], num_classes, design.auxiliary,
+                _row_applier(design, depth_multiplier, min_depth), spatial_squeeze, global_pool)
+        return layers.classify(net, num_classes, end_points, design.head, keep_prob, prediction_fn, spatial_squeeze,
+                               global_pool), end_points

@@ -3,123 +3,92 @@
 v1: Howard et al. 2017, arXiv:1704.04861, table 1. v2: Sandler et al. 2018, arXiv:1801.04381, table 2.
 v3: Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. EdgeTPU: Gupta, Akin 2020, arXiv:2003.02838.
 
-A row of v1 is (depth, stride): a depthwise 3x3 of this stride, then a 1x1 to this depth; the first is one plain 3x3.
-A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted bottleneck: 1x1 to `expand` times
-the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes allow it; the stride is the first
-repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish instead of the table's activation,
-se squeeze and excite after the depthwise, fused the kernel in the expansion and no depthwise, new nothing is added,
-nbn no batch norm, pool the average of the map instead of all this.
+v1's rows are layers.row's. A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted
+bottleneck: 1x1 to `expand` times the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes
+allow it; the stride is the first repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish
+instead of the table's activation, se squeeze and excite after the depthwise, fused the kernel in the expansion and no
+depthwise, new nothing is added, nbn no batch norm, pool the average of the map instead of all this.
 """
 import collections
 import fractions
+import functools
 import sys
 
-from slimtune.nets import layers, nets_factory
+from slimtune.nets import inception, layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('mobilenet')
+__getattr__ = slims_names_of(__name__)
 mobilenet_v2 = mobilenet_v3 = sys.modules[__name__]     # modules of slim's nets.mobilenet
 
-V1 = [(32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1),
-      (512, 1), (1024, 2), (1024, 1)]
+#: v1's rows after the first, (stride of the depthwise 3x3, depth of the 1x1).
+PAIRS_V1 = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512),
+            (2, 1024), (1, 1024)]
+V1 = ['Conv2d_0:32 3x3 /2'] + [text for number, (stride, depth) in enumerate(PAIRS_V1, 1) for text in (
+    'Conv2d_%d_depthwise 3x3 /%d' % (number, stride), 'Conv2d_%d_pointwise:%d 1x1' % (number, depth))]
 
 #: name: (activation, rows). The minimalistic ones are as v3, but without h, se and 5x5.
 TABLES = {
-    'v2': (tf.nn.relu6, [
+    'mobilenet_v2': (tf.nn.relu6, [
         '1 - 32 3 2', '1 1 16 3 1', '2 6 24 3 2', '3 6 32 3 2', '4 6 64 3 2', '3 6 96 3 1', '3 6 160 3 2', '1 6 320 3 1',
         '1 - 1280 1 1']),
-    'v3_large': (tf.nn.relu, [
+    'mobilenet_v3_large': (tf.nn.relu, [
         '1 - 16 3 2 h', '1 1 16 3 1', '1 4 24 3 2', '1 3 24 3 1', '3 3 40 5 2 se',
         '1 6 80 3 2 h', '1 200/80 80 3 1 h', '2 184/80 80 3 1 h', '2 6 112 3 1 h se', '3 6 160 5 2 h se',
         '1 - 960 1 1 h', '1 - 960 7 1 pool', '1 - 1280 1 1 h nbn']),
-    'v3_small': (tf.nn.relu, [
+    'mobilenet_v3_small': (tf.nn.relu, [
         '1 - 16 3 2 h', '1 1 16 3 2 se', '1 72/16 24 3 2', '1 88/24 24 3 1',
         '1 4 40 5 2 h se', '2 6 40 5 1 h se', '2 3 48 5 1 h se', '3 6 96 5 2 h se',
         '1 - 576 1 1 h', '1 - 576 7 1 pool', '1 - 1024 1 1 h nbn']),
-    'edgetpu': (tf.nn.relu, [
+    'mobilenet_edgetpu': (tf.nn.relu, [
         '1 - 32 3 2', '1 1 16 3 1 fused', '1 8 32 3 2 fused', '3 4 32 3 1 fused', '1 8 48 3 2 fused', '3 4 48 3 1 fused',
         '1 8 96 3 2', '3 4 96 3 1', '1 8 96 3 1 new', '3 4 96 3 1', '1 8 160 5 2', '3 4 160 5 1', '1 8 192 3 1',
         '1 - 1280 1 1']),
 }
-Row = collections.namedtuple('Row', 'expand depth kernel stride flags')
+hard_swish = lambda net: net * tf.nn.relu6(net + 3) / 6      # v3's section 5.2
+Row = collections.namedtuple('Row', 'end_point scope expand depth kernel stride rate flags activation')
 
 
 def parse(table):
-    """The activation and the Rows of a table, each row as often as it repeats."""
+    """The Rows of a table, each as often as it repeats."""
     activation, texts = TABLES[table.replace('_minimalistic', '')]
-    rows, left_out = [], {'h', 'se'} if table.endswith('_minimalistic') else set()
+    rows, scopes = [], collections.Counter()
+    left_out, largest = ({'h', 'se'}, 3) if table.endswith('_minimalistic') else (set(), 7)
     for repeat, expand, depth, kernel, stride, *flags in (text.split() for text in texts):
-        row = Row(None if expand == '-' else fractions.Fraction(expand), int(depth),
-                  min(int(kernel), 3) if left_out else int(kernel), int(stride), set(flags) - left_out)
-        rows += [row] + [row._replace(stride=1)] * (int(repeat) - 1)
-    return activation, rows
+        flags = set(flags) - left_out
+        scope = 'pool' if 'pool' in flags else 'Conv' if expand == '-' else 'expanded_conv'
+        for number in range(int(repeat)):
+            rows.append(Row(
+                'layer_%d' % (len(rows) + 1), scope + ('_%d' % scopes[scope] if scopes[scope] else ''),
+                None if expand == '-' else fractions.Fraction(expand), int(depth), min(int(kernel), largest),
+                1 if number else int(stride), 1, flags, hard_swish if 'h' in flags else activation))
+            scopes[scope] += 1
+    return rows
 
 
-def mobilenet_v1_arg_scope(is_training=True, weight_decay=0.00004, stddev=0.09, regularize_depthwise=False,
-                           batch_norm_decay=0.9997, batch_norm_epsilon=0.001):
-    """slim's arg scope of v1: what its layers have in common. Depthwise weights are not regularized unless asked."""
-    regularizer = slim.l2_regularizer(weight_decay)
-    with slim.arg_scope([slim.conv2d, slim.separable_conv2d], normalizer_fn=layers.batch_norm,
-                        weights_initializer=tf.truncated_normal_initializer(stddev=stddev)), \
-            slim.arg_scope([slim.conv2d], weights_regularizer=regularizer), \
-            slim.arg_scope([slim.separable_conv2d], weights_regularizer=regularizer if regularize_depthwise else None), \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training), \
-            slim.arg_scope([layers.batch_norm], decay=batch_norm_decay, epsilon=batch_norm_epsilon, scale=True) as scope:
-        return scope
+def mobilenet_v1_arg_scope(is_training=True, weight_decay=None, stddev=0.09, regularize_depthwise=False,
+                           batch_norm_decay=None, batch_norm_epsilon=None, net=NETS['mobilenet_v1']):
+    """slim's arg scope of v1. Depthwise weights are not regularized unless asked; what is None is as the record `net` has it."""
+    both = [slim.conv2d, slim.separable_conv2d]
+    with layers.training(is_training=is_training):
+        return layers.arg_scope(
+            weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon, batch_norm_scale=True,
+            activation_fn=tf.nn.relu6, net=net, regularized=both if regularize_depthwise else both[:1],
+            layers=dict.fromkeys(both, layers.start(stddev)))
 
 
-def training_scope(is_training=True, weight_decay=0.00004, stddev=0.09, dropout_keep_prob=0.8, bn_decay=0.997):
-    """slim's arg scope of v2, v3 and EdgeTPU."""
-    with slim.arg_scope(mobilenet_v1_arg_scope(is_training, weight_decay, stddev, batch_norm_decay=bn_decay)), \
-            slim.arg_scope([mobilenet], is_training=is_training, dropout_keep_prob=dropout_keep_prob) as scope:
-        return scope
+def training_scope(is_training=True, weight_decay=None, stddev=0.09, dropout_keep_prob=None, bn_decay=None,
+                   net=NETS['mobilenet_v2']):
+    """slim's arg scope of v2, v3 and EdgeTPU; what is None is as the record `net` has it."""
+    keep_prob = 1 - net.dropout if dropout_keep_prob is None else dropout_keep_prob
+    with slim.arg_scope([mobilenet], is_training=is_training, dropout_keep_prob=keep_prob):
+        return mobilenet_v1_arg_scope(is_training, weight_decay, stddev, False, bn_decay, net=net)
 
 
-def mobilenet_v1_base(images, final_endpoint='Conv2d_13_pointwise', depth_multiplier=1.0, min_depth=8,
-                      output_stride=None, scope='MobilenetV1'):
-    """v1's trunk up to `final_endpoint`: images [batch, height, width, 3] -> map, end_points.
-
-    depth_multiplier: scales all depths, to no less than min_depth. output_stride: from this reduction of the picture
-    on, layers dilate instead of striding; ValueError for one the net never has.
-    """
-    net, end_points = images, {}
-    strides = layers.dilated([stride for _, stride in V1], output_stride)
-    with tf.variable_scope(scope, 'MobilenetV1', [images]), slim.arg_scope(
-            [slim.conv2d, slim.separable_conv2d], activation_fn=tf.nn.relu6, padding='SAME'):
-        for number, ((depth, _), (stride, rate)) in enumerate(zip(V1, strides)):
-            name, depth = 'Conv2d_%d' % number, max(int(depth * depth_multiplier), min_depth)
-            parts = [(name, slim.conv2d, (depth, 3), {'stride': stride})] if number == 0 else [
-                (name + '_depthwise', slim.separable_conv2d, (None, 3, 1), {'stride': stride, 'rate': rate}),
-                (name + '_pointwise', slim.conv2d, (depth, 1), {})]
-            for name, layer, shape, steps in parts:
-                net = end_points[name] = layer(net, *shape, scope=name, **steps)
-                if name == final_endpoint:
-                    return net, end_points
-    raise ValueError('no end point %r: there are %s' % (final_endpoint, ', '.join(end_points)))
-
-
-def mobilenet_v1(images, num_classes=1000, is_training=True, dropout_keep_prob=0.999, depth_multiplier=1.0, min_depth=8,
-                 output_stride=None, prediction_fn=slim.softmax, spatial_squeeze=True, scope='MobilenetV1',
-                 global_pool=False):
-    """MobileNet v1: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
-
-    num_classes: None gives the pooled features. depth_multiplier, min_depth, output_stride: as for mobilenet_v1_base.
-    global_pool: average the whole map, else with a kernel of 7x7. spatial_squeeze: no map of logits.
-    """
-    with tf.variable_scope(scope, 'MobilenetV1', [images]) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net, end_points = mobilenet_v1_base(images, depth_multiplier=depth_multiplier, min_depth=min_depth,
-                                            output_stride=output_stride, scope=own)
-        with tf.variable_scope('Logits'):
-            net = layers.average_pool(net, 7, end_points, global_pool)
-            if not num_classes:
-                return net, end_points
-            net = layers.class_scores(layers.dropout(net, dropout_keep_prob, scope='Dropout_1b'), num_classes,
-                                      spatial_squeeze=spatial_squeeze)
-        end_points['Logits'] = net
-        if prediction_fn:
-            end_points['Predictions'] = prediction_fn(net, scope='Predictions')
-    return net, end_points
+#: v1 is rows and a head, as Inception is. slim's mobilenet_v1_base is `base`.
+DESIGNS = {'mobilenet_v1': inception.Design(V1, layers.Head((7, 7)))}
+base, build_v1 = [functools.partial(function, designs=DESIGNS, table='mobilenet_v1', min_depth=8)
+                  for function in (inception.base, inception.build)]
 
 
 def squeeze_excite(net):
@@ -138,83 +107,64 @@ def divisible(depth, divisor=8, smallest=8):
     return rounded + divisor if rounded < 0.9 * depth else rounded
 
 
-def bottleneck(net, row, rate=1):
-    """Applies an inverted bottleneck in the current variable scope. Returns the map and, by name, those inside."""
-    inputs, inner = net, {}
+def bottleneck(net, row, end_points):
+    """Applies an inverted bottleneck in the current variable scope. The maps inside are end points too."""
+    inputs, inner = net, row.end_point + '/'
     kernel, fused = [row.kernel, row.kernel], 'fused' in row.flags
     if row.expand > 1:
         net = slim.conv2d(net, divisible(float(net.shape.as_list()[3] * row.expand)), scope='expand',
-                          **{'kernel_size': kernel, 'stride': row.stride, 'rate': rate} if fused else {'kernel_size': 1})
-        net = inner['expansion_output'] = tf.identity(net, 'expansion_output')
+                          **{'kernel_size': kernel, 'stride': row.stride, 'rate': row.rate} if fused else {'kernel_size': 1})
+        net = end_points[inner + 'expansion_output'] = tf.identity(net, 'expansion_output')
     if not fused:
-        net = slim.separable_conv2d(net, None, kernel, 1, stride=row.stride, rate=rate, scope='depthwise')
-        net = inner['depthwise_output'] = tf.identity(net, 'depthwise_output')
+        net = slim.separable_conv2d(net, None, kernel, 1, stride=row.stride, rate=row.rate, scope='depthwise')
+        net = end_points[inner + 'depthwise_output'] = tf.identity(net, 'depthwise_output')
     if 'se' in row.flags:
         net = squeeze_excite(net)
     net = slim.conv2d(net, row.depth, 1, activation_fn=None, scope='project')
     if row.stride == 1 and row.depth == inputs.shape.as_list()[3] and 'new' not in row.flags:
         net += inputs
-    net = inner['output'] = tf.identity(net, 'output')
-    return net, inner
+    net = end_points[inner + 'output'] = tf.identity(net, 'output')
+    return net
 
 
-def trunk(images, table='v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
+def trunk(images, table='mobilenet_v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
           min_depth=8, divisible_by=8, output_stride=None):
     """The trunk of a table, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
 
     depth_multiplier: scales all depths, to multiples of divisible_by and no less than min_depth; below 1 not the last
-    one in finegrain_classification_mode. final_endpoint, output_stride: as for mobilenet_v1_base.
+    one in finegrain_classification_mode. final_endpoint, output_stride: as for inception.base.
     """
-    net, end_points, counts = images, {}, collections.Counter()
-    activation, rows = parse(table)
-    for number, (stride, rate) in enumerate(layers.dilated([row.stride for row in rows], output_stride), 1):
-        row, name = rows[number - 1]._replace(stride=stride), 'layer_%d' % number
-        if not (finegrain_classification_mode and number == len(rows) and depth_multiplier < 1):
+    end_points, rows = {}, layers.dilate(parse(table), output_stride)
+
+    def apply(net, row):
+        if not (finegrain_classification_mode and row is rows[-1] and depth_multiplier < 1):
             row = row._replace(depth=divisible(row.depth * depth_multiplier, divisible_by, min_depth))
-        kind = 'pool' if 'pool' in row.flags else 'Conv' if row.expand is None else 'expanded_conv'
-        scope = kind + ('_%d' % counts[kind] if counts[kind] else '')
-        counts[kind] += 1
-        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding='SAME', activation_fn=(
-                lambda net: net * tf.nn.relu6(net + 3) / 6) if 'h' in row.flags else activation):
-            if kind == 'pool':
-                net = tf.reduce_mean(net, [1, 2], keepdims=True, name=scope)
-            elif kind == 'Conv':
+        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding='SAME', activation_fn=row.activation):
+            if 'pool' in row.flags:
+                return tf.reduce_mean(net, [1, 2], keepdims=True, name=row.scope)
+            if row.expand is None:
                 plain = {'normalizer_fn': None} if 'nbn' in row.flags else {}
-                net = slim.conv2d(net, row.depth, row.kernel, stride, rate=rate if row.kernel > 1 else 1, scope=scope, **plain)
-            else:
-                with tf.variable_scope(scope):
-                    net, inner = bottleneck(net, row, rate)
-                end_points.update({name + '/' + part: value for part, value in inner.items()})
-        end_points[name] = net
-        if name == final_endpoint:
-            return net, end_points
-    if final_endpoint:
-        raise ValueError('no end point %r: there are layer_1 to layer_%d' % (final_endpoint, len(rows)))
-    return net, end_points
+                return slim.conv2d(net, row.depth, row.kernel, row.stride, rate=row.rate if row.kernel > 1 else 1,
+                                   scope=row.scope, **plain)
+            with tf.variable_scope(row.scope):
+                return bottleneck(net, row, end_points)
+    return layers.run(images, rows, apply, end_points, final_endpoint), end_points
 
 
 @slim.add_arg_scope
-def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=0.8, prediction_fn=slim.softmax,
-              scope='MobilenetV2', base_only=False, **base):
+def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=1 - NETS['mobilenet_v2'].dropout,
+              prediction_fn=slim.softmax, scope='MobilenetV2', base_only=False, **base):
     """MobileNet v2, v3 and EdgeTPU: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     num_classes: None gives the pooled features. base_only: gives the trunk's map. base: arguments of trunk.
     """
-    with tf.variable_scope(scope, 'MobilenetV2', [images]), \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
+    with tf.variable_scope(scope, 'MobilenetV2', [images]), layers.training(is_training=is_training):
         net, end_points = trunk(tf.identity(images, 'input'), **base)
         if base_only:
             return net, end_points
-        with tf.variable_scope('Logits'):
-            net = tf.reduce_mean(tf.identity(net, 'embedding'), [1, 2], keepdims=True, name='global_pool')
-            end_points['global_pool'] = net
-            if not num_classes:
-                return net, end_points
-            net = layers.class_scores(layers.dropout(net, dropout_keep_prob, scope='Dropout'), num_classes)
-            end_points['Logits'] = net = tf.identity(net, 'output')
-        if prediction_fn:
-            end_points['Predictions'] = prediction_fn(net, scope='Predictions')
-    return net, end_points
+        head = layers.Head(None, dropout='Dropout', output='output')
+        return layers.classify(tf.identity(net, 'Logits/embedding'), num_classes, end_points, head, dropout_keep_prob,
+                               prediction_fn, global_pool=True), end_points
 
 
-mobilenet.default_image_size = mobilenet_v1.default_image_size = nets_factory.NETS['mobilenet_v1'].image_size
+mobilenet.default_image_size = NETS['mobilenet_v2'].image_size

@@ -8,10 +8,11 @@ import collections
 import functools
 import sys
 
-from slimtune.nets import layers, nets_factory
+from slimtune.nets import layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('nasnet')
+__getattr__ = slims_names_of(__name__)
 nasnet = pnasnet = sys.modules[__name__]        # modules of slim's nets.nasnet
 
 Cell = collections.namedtuple('Cell', 'blocks concatenated')
@@ -26,31 +27,22 @@ PNASNET = Cell(['sep5 p + max3 p', 'sep7 h + max3 h', 'sep5 h + sep3 h', 'sep3 2
 #: first ordinary cell strides instead. depth: of the first part's blocks, doubled in the next. imagenet: whether the
 #: stem strides, and two striding cells follow it. skip: whether the cell after a reduction cell takes as p what the
 #: reduction cell took. drop_path: the share of pictures that the last cell's branches drop at the end of `steps`.
-Table = collections.namedtuple('Table', 'normal reduction cells depth stem_depth imagenet skip dropout drop_path steps')
+Table = collections.namedtuple('Table', 'normal reduction cells depth stem_depth imagenet skip drop_path steps')
 TABLES = {
-    'nasnet_cifar': Table(NORMAL, REDUCTION, 18, 32, 96, False, False, 0.0, 0.4, 937500),
-    'nasnet_mobile': Table(NORMAL, REDUCTION, 12, 44, 32, True, False, 0.5, 0.0, 250000),
-    'nasnet_large': Table(NORMAL, REDUCTION, 18, 168, 96, True, True, 0.5, 0.3, 250000),
-    'pnasnet_mobile': Table(PNASNET, None, 9, 54, 32, True, True, 0.5, 0.0, 250000),
-    'pnasnet_large': Table(PNASNET, None, 12, 216, 96, True, True, 0.5, 0.4, 250000),
+    'nasnet_cifar': Table(NORMAL, REDUCTION, 18, 32, 96, False, False, 0.4, 937500),
+    'nasnet_mobile': Table(NORMAL, REDUCTION, 12, 44, 32, True, False, 0.0, 250000),
+    'nasnet_large': Table(NORMAL, REDUCTION, 18, 168, 96, True, True, 0.3, 250000),
+    'pnasnet_mobile': Table(PNASNET, None, 9, 54, 32, True, True, 0.0, 250000),
+    'pnasnet_large': Table(PNASNET, None, 12, 216, 96, True, True, 0.4, 250000),
 }
 
-
-def nasnet_arg_scope(weight_decay, batch_norm_decay=0.9997, batch_norm_epsilon=0.001):
-    """slim's arg scope of all of them."""
-    with slim.arg_scope([slim.fully_connected, slim.conv2d, slim.separable_conv2d], activation_fn=None,
-                        weights_regularizer=slim.l2_regularizer(weight_decay),
-                        weights_initializer=slim.variance_scaling_initializer(mode='FAN_OUT')), \
-            slim.arg_scope([slim.conv2d, slim.separable_conv2d], biases_initializer=None), \
-            slim.arg_scope([slim.fully_connected], scope='FC'), \
-            slim.arg_scope([layers.batch_norm], decay=batch_norm_decay, epsilon=batch_norm_epsilon, scale=True) as scope:
-        return scope
-
-
-nasnet_cifar_arg_scope = functools.partial(
-    nasnet_arg_scope, weight_decay=0.0005, batch_norm_decay=0.9, batch_norm_epsilon=0.00001)
-nasnet_mobile_arg_scope = pnasnet_mobile_arg_scope = functools.partial(nasnet_arg_scope, weight_decay=0.00004)
-nasnet_large_arg_scope = pnasnet_large_arg_scope = functools.partial(nasnet_arg_scope, weight_decay=0.00005)
+_WEIGHTS = {'weights_initializer': slim.variance_scaling_initializer(mode='FAN_OUT')}
+#: slim's arg scope of all of them. Batch norm is a layer of its own, not the convolutions'.
+nasnet_arg_scope = functools.partial(
+    layers.arg_scope, use_batch_norm=False, activation_fn=None, batch_norm_scale=True,
+    regularized=layers.BOTH + [slim.separable_conv2d], layers={
+        slim.conv2d: dict(_WEIGHTS, biases_initializer=None), slim.separable_conv2d: dict(_WEIGHTS, biases_initializer=None),
+        slim.fully_connected: dict(_WEIGHTS, activation_fn=None, scope='FC')})
 
 
 def convolution(net, depth, scope, norm_scope, kernel=1, stride=1, padding='SAME'):
@@ -86,13 +78,11 @@ def operation(net, name, depth, stride, drop):
 
 def cell(net, previous, table, depth, stride, drop):
     """Applies a cell in the current variable scope. net, previous: maps; previous is None for the first cell."""
-    states = {'p': net}
+    states = {'p': net if previous is None else previous}
     if previous is not None and previous.shape.as_list()[2] != net.shape.as_list()[2]:
         states['p'] = halve(tf.nn.relu(previous), depth)
-    elif previous is not None:
-        states['p'] = previous
-        if previous.shape.as_list()[3] != depth:
-            states['p'] = convolution(tf.nn.relu(previous), depth, 'prev_1x1', 'prev_bn')
+    elif previous is not None and previous.shape.as_list()[3] != depth:
+        states['p'] = convolution(tf.nn.relu(previous), depth, 'prev_1x1', 'prev_bn')
     states['h'] = convolution(tf.nn.relu(net), depth, '1x1', 'beginning_bn')
     for number, block in enumerate(table.blocks):
         sides = []
@@ -141,10 +131,9 @@ def build(images, num_classes=1001, is_training=True, table='nasnet_mobile', fin
     num_classes: None gives the pooled features [batch, depth]. final_endpoint: returns what this end point is instead.
     use_aux_head: whether end_points have AuxLogits in training. scope: around all; slim's checkpoints have none.
     """
-    end_points, table = {}, TABLES[table]
+    end_points, keep_prob, table = {}, 1.0 - (NETS[table].dropout or 0.0), TABLES[table]
     cells, auxiliary = list(plan(table)), 2 * table.cells // 3 - 1
-    with tf.variable_scope(scope or tf.get_variable_scope()), \
-            slim.arg_scope([layers.batch_norm, layers.dropout, layers.drop_path], is_training=is_training):
+    with tf.variable_scope(scope or tf.get_variable_scope()), layers.training(is_training=is_training):
         if table.imagenet:
             net = convolution(images, table.stem_depth, 'conv0', 'conv0_bn', 3, 2, 'VALID')
         else:
@@ -168,7 +157,7 @@ def build(images, num_classes=1001, is_training=True, table='nasnet_mobile', fin
         with tf.variable_scope('final_layer'):
             net = end_points['global_pool'] = tf.reduce_mean(tf.nn.relu(net), [1, 2])
             if num_classes:
-                net = layers.dropout(net, 1.0 - table.dropout, scope='dropout')
+                net = layers.dropout(net, keep_prob, scope='dropout')
                 net = end_points['Logits'] = slim.fully_connected(net, num_classes)
                 end_points['Predictions'] = tf.nn.softmax(net, name='predictions')
     if final_endpoint and final_endpoint not in end_points:

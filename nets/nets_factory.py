@@ -5,7 +5,6 @@ a net is built. Everything that has to know a net reads its record here: preproc
 Adding a net is a table in its family's module, a record here and a reference in tests/nets.
 """
 import dataclasses
-import functools
 import importlib
 import re
 from typing import Optional, Tuple
@@ -37,30 +36,33 @@ class Net:
     batch_norm_decay: Optional[float] = None
     batch_norm_epsilon: Optional[float] = None
     dropout: Optional[float] = None         #: the share that is dropped, not kept
+    weight_decay: float = 0.00004           #: slim's default of the L2 regularizer
 
 
 # What the records of a family have in common. head and output lie in the net's scope, which is its name if none is said;
 # an output that begins with / does not.
 _CLASSIC = dict(builder='classic:build', arg_scope='vgg_arg_scope', head=['fc8'], output='fc8/squeezed', smallest=224,
-                largest=255, preprocessing='vgg', dropout=0.5, classes=1000)
+                largest=255, preprocessing='vgg', dropout=0.5, weight_decay=0.0005, classes=1000)
 _SMALL = dict(builder='classic:build_small', smallest=4, dropout=0.5, classes=10)
 _INCEPTION = dict(builder='inception:build', arg_scope='inception_arg_scope', head=['Logits'], output='Predictions/Reshape_1',
                   batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.2)
 _INCEPTION_299 = dict(_INCEPTION, head=['Logits', 'AuxLogits'], image_size=299, smallest=107)
 _VIDEO = dict(_INCEPTION, builder='video:build', arg_scope='video_arg_scope', scope='InceptionV1',
-              output='Logits/Predictions/Reshape_1', largest=224, video=True, batch_norm_decay=0.999, classes=400)  # Kinetics'
+              output='Logits/Predictions/Reshape_1', largest=224, video=True, batch_norm_decay=0.999, weight_decay=1e-7,
+              classes=400)     # Kinetics'
 _RESNET = dict(builder='resnet:build', arg_scope='resnet_arg_scope', head=['logits'], output='predictions/Reshape_1',
-               preprocessing='vgg', batch_norm_decay=0.997, batch_norm_epsilon=1e-5)
+               preprocessing='vgg', batch_norm_decay=0.997, batch_norm_epsilon=1e-5, weight_decay=0.0001)
 _RESNET_V1 = dict(_RESNET, classes=1000)
-_MOBILENET_V1 = dict(builder='mobilenet:mobilenet_v1', arg_scope='mobilenet_v1_arg_scope', scope='MobilenetV1', head=['Logits'],
+_MOBILENET_V1 = dict(builder='mobilenet:build_v1', arg_scope='mobilenet_v1_arg_scope', scope='MobilenetV1', head=['Logits'],
                      output='Predictions/Reshape_1', largest=256, batch_norm_decay=0.9997, batch_norm_epsilon=0.001,
                      dropout=0.001, source="slim's mobilenet_v1.md")
 _MOBILENET = dict(builder='mobilenet:mobilenet', arg_scope='training_scope', head=['Logits'], output='Predictions/Reshape_1',
                   batch_norm_decay=0.997, batch_norm_epsilon=0.001, dropout=0.2, source="slim's mobilenet/README.md")
 _MOBILENET_V2, _MOBILENET_V3 = dict(_MOBILENET, scope='MobilenetV2'), dict(_MOBILENET, scope='MobilenetV3')
 _EDGETPU = dict(_MOBILENET, scope='MobilenetEdgeTPU', source="slim's mobilenet/README.md, 8-bit")
-_NASNET = dict(builder='nasnet:build', scope='', output='final_layer/predictions', smallest=67, batch_norm_decay=0.9997,
-               batch_norm_epsilon=0.001, dropout=0.5)
+_NASNET = dict(builder='nasnet:build', arg_scope='nasnet_arg_scope', scope='', output='final_layer/predictions', smallest=67,
+               batch_norm_decay=0.9997, batch_norm_epsilon=0.001, dropout=0.5)
+_NASNET_LARGE = dict(_NASNET, image_size=331, weight_decay=0.00005)
 
 
 def _net(family, name, *figures, **own):
@@ -78,12 +80,10 @@ def _wide(table, width=1.0):
 
 
 _RECORDS = [
-    _net(_CLASSIC, 'alexnet_v2', 50303912, 736555776, arg_scope='alexnet_v2_arg_scope', smallest=195, largest=226,
-         arguments={'table': 'alexnet_v2', 'fc_stddev': 0.005}),
+    _net(_CLASSIC, 'alexnet_v2', 50303912, 736555776, arg_scope='alexnet_v2_arg_scope', smallest=195, largest=226),
     _net(_SMALL, 'cifarnet', 1756426, 32778112, scope='CifarNet', head=['logits'], output='Predictions/Reshape_1',
-         preprocessing='cifarnet', image_size=32),
-    _net(_CLASSIC, 'overfeat', 145704424, 2647011328, image_size=231, smallest=231, largest=262,
-         arguments={'table': 'overfeat', 'fc_stddev': 0.005}),
+         preprocessing='cifarnet', image_size=32, weight_decay=0.004),
+    _net(_CLASSIC, 'overfeat', 145704424, 2647011328, image_size=231, smallest=231, largest=262),
     _net(_CLASSIC, 'vgg_a', 132863336, 7609090048),
     _net(_CLASSIC, 'vgg_16', 138357544, 15470264320, (71.5, 89.8)),
     _net(_CLASSIC, 'vgg_19', 143667240, 19632062464, (71.1, 89.8)),
@@ -97,7 +97,7 @@ _RECORDS = [
     _net(_VIDEO, 'i3d', 12689984, 111153143808),
     _net(_VIDEO, 's3dg', 9518848, 64184810240),
     _net(_SMALL, 'lenet', 3274634, 13883904, scope='LeNet', head=['fc4'], output='/Predictions/Reshape_1',
-         preprocessing='lenet', image_size=28, channels=1),
+         preprocessing='lenet', image_size=28, channels=1, weight_decay=0.0),
     _net(_RESNET_V1, 'resnet_v1_50', 25557032, 3482255360, (75.2, 92.2)),
     _net(_RESNET_V1, 'resnet_v1_101', 44549160, 7194476544, (76.4, 92.9)),
     _net(_RESNET_V1, 'resnet_v1_152', 60192808, 10906697728, (76.8, 93.2)),
@@ -111,23 +111,21 @@ _RECORDS = [
     _net(_MOBILENET_V1, 'mobilenet_v1_075', 2586329, 325401216, (68.4, 88.2), arguments={'depth_multiplier': 0.75}),
     _net(_MOBILENET_V1, 'mobilenet_v1_050', 1332105, 149497600, (63.3, 84.9), arguments={'depth_multiplier': 0.5}),
     _net(_MOBILENET_V1, 'mobilenet_v1_025', 470329, 41030528, (49.8, 74.2), arguments={'depth_multiplier': 0.25}),
-    _net(_MOBILENET_V2, 'mobilenet_v2', 3506153, 300775552, (71.8, 91.0), arguments=_wide('v2')),
-    _net(_MOBILENET_V2, 'mobilenet_v2_140', 6110569, 582197616, (75.0, 92.5), arguments=_wide('v2', 1.4)),
-    _net(_MOBILENET_V2, 'mobilenet_v2_050', 1969961, 97133120, (65.4, 86.4), arguments=_wide('v2', 0.5)),
-    _net(_MOBILENET_V2, 'mobilenet_v2_035', 1678409, 59287088, (60.3, 82.9), arguments=_wide('v2', 0.35)),
-    _net(_MOBILENET_V3, 'mobilenet_v3_small', 2543881, 56511424, (67.5, None), arguments=_wide('v3_small')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_large', 5484313, 216591040, (75.2, None), arguments=_wide('v3_large')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_small_minimalistic', 2045761, 52289472, (61.9, None),
-         arguments=_wide('v3_small_minimalistic')),
-    _net(_MOBILENET_V3, 'mobilenet_v3_large_minimalistic', 3925569, 209137984, (72.3, None),
-         arguments=_wide('v3_large_minimalistic')),
-    _net(_EDGETPU, 'mobilenet_edgetpu', 4092713, 990670464, (75.6, None), arguments=_wide('edgetpu')),
-    _net(_EDGETPU, 'mobilenet_edgetpu_075', 2989441, 624487584, (73.5, None), arguments=_wide('edgetpu', 0.75)),
+    _net(_MOBILENET_V2, 'mobilenet_v2', 3506153, 300775552, (71.8, 91.0)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_140', 6110569, 582197616, (75.0, 92.5), arguments=_wide('mobilenet_v2', 1.4)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_050', 1969961, 97133120, (65.4, 86.4), arguments=_wide('mobilenet_v2', 0.5)),
+    _net(_MOBILENET_V2, 'mobilenet_v2_035', 1678409, 59287088, (60.3, 82.9), arguments=_wide('mobilenet_v2', 0.35)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small', 2543881, 56511424, (67.5, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large', 5484313, 216591040, (75.2, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_small_minimalistic', 2045761, 52289472, (61.9, None)),
+    _net(_MOBILENET_V3, 'mobilenet_v3_large_minimalistic', 3925569, 209137984, (72.3, None)),
+    _net(_EDGETPU, 'mobilenet_edgetpu', 4092713, 990670464, (75.6, None)),
+    _net(_EDGETPU, 'mobilenet_edgetpu_075', 2989441, 624487584, (73.5, None), arguments=_wide('mobilenet_edgetpu', 0.75)),
     _net(_NASNET, 'nasnet_cifar', 3346538, 544333312, head=['final_layer', 'aux_11'], image_size=32, smallest=9, classes=10,
-         preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None),
+         preprocessing='cifarnet', batch_norm_decay=0.9, batch_norm_epsilon=1e-5, dropout=None, weight_decay=0.0005),
     _net(_NASNET, 'nasnet_mobile', 5291035, 563639872, (74.0, 91.6), head=['final_layer', 'aux_7']),
-    _net(_NASNET, 'nasnet_large', 88757183, 23783418690, (82.7, 96.2), head=['final_layer', 'aux_11'], image_size=331),
-    _net(_NASNET, 'pnasnet_large', 86061989, 24937400112, (82.9, 96.2), head=['final_layer', 'aux_7'], image_size=331),
+    _net(_NASNET_LARGE, 'nasnet_large', 88757183, 23783418690, (82.7, 96.2), head=['final_layer', 'aux_11']),
+    _net(_NASNET_LARGE, 'pnasnet_large', 86061989, 24937400112, (82.9, 96.2), head=['final_layer', 'aux_7']),
     _net(_NASNET, 'pnasnet_mobile', 5065568, 587294280, (74.2, 91.9), head=['final_layer', 'aux_5']),
 ]
 #: name: record, in slim's order.
@@ -154,38 +152,30 @@ def check_image_size(net, size, single=True):
             else 'at least %d' % net.smallest, net.image_size))
 
 
-def _call(net, function, options, *args, **kwargs):
-    """Calls a function of the net's module with the net's options, where nothing else is said."""
-    module = importlib.import_module('slimtune.nets.' + net.builder.split(':')[0])
-    return getattr(module, function)(*args, **dict(options, **kwargs))
-
-
-def _named(net, function, **options):
-    """A function of a net's module as this net's own, with the attributes that slim's functions have."""
-    named = functools.partial(_call, net, function, options)
-    named.default_image_size, named.net, named.__name__ = net.image_size, net, net.name
-    return named
+def _function(record, name, **said):
+    """A function of the net's module as the net's own: called with what is `said`, and with slim's attributes."""
+    def function(*args, **kwargs):
+        module = importlib.import_module('slimtune.nets.' + record.builder.split(':')[0])
+        return getattr(module, name)(*args, **dict(said, **kwargs))
+    function.default_image_size, function.net, function.__name__ = record.image_size, record, record.name
+    return function
 
 
 def slims_names_of(module):
-    """A module's __getattr__ (PEP 562) that gives it slim's functions: of slimtune.nets.classic, vgg_16 and so on."""
+    """A module's __getattr__ (PEP 562) that gives it slim's functions: vgg_16, vgg_16_arg_scope, inception_v3_base."""
     def attribute(name):
         net, _, suffix = re.match('(?:build_)?(.*?)(_(arg_scope|base))?$', name).groups()     # nasnet has build_
-        if net in NETS and NETS[net].builder.split(':')[0] == module:
-            return {None: networks_map, 'arg_scope': arg_scopes_map, 'base': _bases_map}[suffix][net]
-        raise AttributeError('module slimtune.nets.%s has no attribute %r' % (module, name))
+        if net in NETS and NETS[net].builder.split(':')[0] == module.split('.')[-1]:
+            own = {None: networks_map, 'arg_scope': arg_scopes_map}.get(suffix)
+            return own[net] if own else _function(NETS[net], 'base', scope=NETS[net].scope, **NETS[net].arguments)
+        raise AttributeError('module %s has no attribute %r' % (module, name))
     return attribute
 
 
-_SCOPES = {net.name: {'scope': net.scope} if net.scope else {} for net in NETS.values()}
 #: As in slim: name -> function (images, num_classes, is_training, ...) -> logits, end_points.
-networks_map = {net.name: _named(net, net.builder.split(':')[1], **dict(net.arguments, **_SCOPES[net.name]))
-                for net in NETS.values()}
+networks_map = {net.name: _function(net, net.builder.split(':')[1], scope=net.scope, **net.arguments) for net in _RECORDS}
 #: As in slim: name -> function (weight_decay=...) -> arg scope.
-arg_scopes_map = {net.name: _named(net, net.arg_scope) for net in NETS.values()}
-#: name -> function (images, final_endpoint, ...) -> map, end_points; slim's inception_v3_base and its like.
-_bases_map = {net.name: _named(net, 'base', table=net.arguments['table'], **_SCOPES[net.name])
-              for net in NETS.values() if 'table' in net.arguments}
+arg_scopes_map = {net.name: _function(net, net.arg_scope, net=net) for net in _RECORDS}
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, frozen=None, seed=0):
@@ -206,8 +196,7 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, froze
             if side is not None:
                 check_image_size(net, side, single)
         with slim.arg_scope(arg_scopes_map[name](weight_decay=weight_decay)), \
-                slim.arg_scope([layers.batch_norm, layers.dropout, layers.drop_path], frozen=frozen), \
-                slim.arg_scope([layers.dropout, layers.drop_path], seed=seed):
+                slim.arg_scope([layers.batch_norm, layers.dropout], frozen=frozen), slim.arg_scope([layers.dropout], seed=seed):
             return networks_map[name](images, num_classes=num_classes, is_training=is_training, **kwargs)
 
     network_fn.default_image_size, network_fn.net = net.image_size, net

@@ -4,10 +4,13 @@ v1: He et al. 2015, arXiv:1512.03385, table 1. v2: He et al. 2016, arXiv:1603.05
 All are four blocks of bottleneck units; UNITS says how many. slim strides in a block's last unit, the papers in the
 next block's first, and in the 3x3 instead of the 1x1 before it.     # sic
 """
-from slimtune.nets import layers, nets_factory
+import functools
+
+from slimtune.nets import layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('resnet')
+__getattr__ = slims_names_of(__name__)
 
 #: layers: units of the four blocks
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
@@ -15,33 +18,25 @@ TABLES = {'resnet_v%d_%d' % (version, size): (version, units) for version in (1,
 DEPTHS = (64, 128, 256, 512)        # of a block's narrow convolutions; its output is four times as deep
 STRIDES = (2, 2, 2, 1)
 
-
-def resnet_arg_scope(weight_decay=0.0001, batch_norm_decay=0.997, batch_norm_epsilon=1e-5, batch_norm_scale=True,
-                     activation_fn=tf.nn.relu, use_batch_norm=True, batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS):
-    """slim's defaults of both versions."""
-    normalizer_params = {'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon, 'scale': batch_norm_scale,
-                         'updates_collections': batch_norm_updates_collections}
-    with slim.arg_scope(layers.conv_arg_scope(
-            weight_decay, use_batch_norm and normalizer_params, regularize=[slim.conv2d], activation_fn=activation_fn,
-            weights_initializer=slim.variance_scaling_initializer())), \
-            slim.arg_scope([layers.batch_norm], **normalizer_params), \
-            slim.arg_scope([slim.max_pool2d], padding='SAME') as scope:
-        return scope
+#: slim's defaults of both versions.
+resnet_arg_scope = functools.partial(
+    layers.arg_scope, net=NETS['resnet_v1_50'], regularized=[slim.conv2d], batch_norm_scale=True, layers={
+        slim.conv2d: {'weights_initializer': slim.variance_scaling_initializer()}, slim.max_pool2d: {'padding': 'SAME'}})
 
 
 def _conv2d_same(net, depth, kernel, stride, rate=1, **conv2d):
     """A convolution whose padding, unlike SAME's, does not depend on whether the map's sides are even."""
-    if stride == 1:
-        return slim.conv2d(net, depth, kernel, rate=rate, padding='SAME', **conv2d)
-    total = (kernel - 1) * rate
-    sides = [total // 2, total - total // 2]
-    net = tf.pad(net, [[0, 0], sides, sides, [0, 0]])
-    return slim.conv2d(net, depth, kernel, stride, rate=rate, padding='VALID', **conv2d)
+    padding = 'SAME'
+    if stride > 1:
+        total, padding = (kernel - 1) * rate, 'VALID'
+        sides = [total // 2, total - total // 2]
+        net = tf.pad(net, [[0, 0], sides, sides, [0, 0]])
+    return slim.conv2d(net, depth, kernel, stride, padding, rate=rate, **conv2d)
 
 
 def _unit(net, depth, stride, rate, version, end_points):
     """A bottleneck unit. v2 normalizes what comes in instead of what goes out: its sum stays linear."""
-    linear = {'activation_fn': None} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
+    linear = {'activation_fn': None} if version == 1 else layers.LINEAR
     with tf.variable_scope('bottleneck_v%d' % version, values=[net]) as own:
         inputs = net if version == 1 else layers.batch_norm(net, activation_fn=tf.nn.relu, scope='preact')
         if net.shape.as_list()[-1] == 4 * depth:
@@ -56,19 +51,6 @@ def _unit(net, depth, stride, rate, version, end_points):
     return net
 
 
-def _blocks(net, units, depths, version, output_stride, end_points):
-    """The four blocks, dilating from the map on that is output_stride times smaller than `net`."""
-    strides = [stride if unit == count else 1 for count, stride in zip(units, STRIDES) for unit in range(1, count + 1)]
-    steps = iter(layers.dilated(strides, output_stride))
-    for block, (count, depth) in enumerate(zip(units, depths), 1):
-        with tf.variable_scope('block%d' % block, values=[net]) as own:
-            for unit in range(1, count + 1):
-                with tf.variable_scope('unit_%d' % unit, values=[net]):
-                    net = _unit(net, depth, *next(steps), version=version, end_points=end_points)
-            end_points[own.name] = net
-    return net
-
-
 def build(images, num_classes=None, is_training=True, global_pool=True, output_stride=None, spatial_squeeze=True,
           min_base_depth=8, depth_multiplier=1, reuse=None, scope=None, table=None):
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
@@ -79,20 +61,26 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
     if output_stride is not None and output_stride % 4:
         raise ValueError('output_stride %s is no multiple of 4' % output_stride)
     version, units = TABLES[table]
-    end_points, root = {}, {} if version == 1 else {'activation_fn': None, 'normalizer_fn': None}
-    depths = [max(int(depth * depth_multiplier), min_base_depth) for depth in DEPTHS]
-    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm], is_training=is_training):
+    end_points, root = {}, {} if version == 1 else layers.LINEAR
+    strides = [stride if unit == count else 1 for count, stride in zip(units, STRIDES) for unit in range(1, count + 1)]
+    steps = iter(layers.dilated(strides, output_stride and output_stride // 4))     # the root reaches 4
+    with tf.variable_scope(scope, values=[images], reuse=reuse) as own, layers.training(is_training=is_training):
         net = end_points[own.name + '/conv1'] = _conv2d_same(images, 64, 7, 2, scope='conv1', **root)
         net = slim.max_pool2d(net, [3, 3], 2, scope='pool1')
-        net = _blocks(net, units, depths, version, output_stride and output_stride // 4, end_points)
+        for block, (count, depth) in enumerate(zip(units, DEPTHS), 1):
+            depth = max(int(depth * depth_multiplier), min_base_depth)
+            with tf.variable_scope('block%d' % block) as inside:
+                for unit in range(1, count + 1):
+                    with tf.variable_scope('unit_%d' % unit):
+                        net = _unit(net, depth, *next(steps), version=version, end_points=end_points)
+                end_points[inside.name] = net
         if version == 2:
             net = layers.batch_norm(net, activation_fn=tf.nn.relu, scope='postnorm')
         if global_pool:
             net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='pool5')
         if not num_classes:
             return net, end_points
-        net = end_points[own.name + '/logits'] = layers.class_scores(net, num_classes, 'logits', spatial_squeeze=False)
+        net = end_points[own.name + '/logits'] = layers.class_scores(net, num_classes, 'logits 1x1', spatial_squeeze=False)
         if spatial_squeeze:
             net = end_points[own.name + '/spatial_squeeze'] = tf.squeeze(net, [1, 2], name='SpatialSqueeze')
         end_points['predictions'] = slim.softmax(net, scope='predictions')

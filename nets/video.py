@@ -8,11 +8,11 @@ import functools
 
 import numpy as np
 
-from slimtune.nets import inception, layers, nets_factory
+from slimtune.nets import inception, layers
+from slimtune.nets.nets_factory import NETS, slims_names_of
 from slimtune.runtime import slim, tf
 
-__getattr__ = nets_factory.slims_names_of('video')
-
+__getattr__ = slims_names_of(__name__)
 FLAT = ('MaxPool_2a_3x3', 'MaxPool_3a_3x3')     # pools within a frame
 
 
@@ -23,82 +23,49 @@ def _gated(entry):
     return entry[0], [branch[:-1] + [branch[-1] + ' gated'] for branch in entry[1]]
 
 
-#: net: (rows, frames of the first kernel, whether 3x3x3 are split)
-TABLES = {'i3d': (inception.V1(), 7, False),
-          's3dg': ([_gated(entry) for entry in inception.V1()], 3, True)}
-
-
-def video_arg_scope(weight_decay=1e-7, batch_norm_decay=0.999, batch_norm_epsilon=0.001):
-    """slim's defaults of both nets."""
-    with slim.arg_scope([slim.conv3d], weights_regularizer=slim.l2_regularizer(weight_decay), activation_fn=tf.nn.relu,
-                        normalizer_fn=layers.batch_norm,
-                        normalizer_params={'decay': batch_norm_decay, 'epsilon': batch_norm_epsilon,
-                                           'fused': False}) as scope:
-        return scope
-
-
-def _identity(shape, dtype=tf.float32, partition_info=None):
-    """The initializer of a 3x1x1 that at first passes every frame on as it is."""
-    weights = np.zeros(shape, dtype.as_numpy_dtype)
-    weights[shape[0] // 2, 0, 0] = np.eye(shape[-1])
-    return tf.constant(weights, dtype)
+#: slim's defaults of both nets.
+video_arg_scope = functools.partial(layers.arg_scope, net=NETS['i3d'], regularized=[slim.conv3d],
+                                    layers={slim.conv3d: {}, layers.batch_norm: {'fused': False}})
 
 
 def _gate(net, scope):
     """Weighs each channel by what the whole clip holds: self-gating, S3D-G's section 4.4."""
     weights = slim.conv3d(tf.reduce_mean(net, [1, 2, 3], keepdims=True), net.shape.as_list()[-1], [1, 1, 1],
-                          activation_fn=None, normalizer_fn=None, biases_initializer=None,
-                          scope=scope + '/self_gating/transformer_W')
+                          biases_initializer=None, scope=scope + '/self_gating/transformer_W', **layers.LINEAR)
     return tf.sigmoid(weights) * net
 
 
-def _apply(net, text, first, split):
-    """Applies a row to a clip's map [batch, frames, height, width, depth]."""
+def _apply(net, text, deepen, first, split):
+    """Applies a row to a clip's map [batch, frames, height, width, depth].
+
+    deepen: of the row's depth. first: frames of the first kernel. split: whether 3x3x3 are split.
+    """
     gated = text.endswith(' gated')
     row = layers.row(text.replace(' gated', ''))
     frames = 1 if row.scope in FLAT else first if row.scope == 'Conv2d_1a_7x7' else row.kernel[0]
     kernel, stride = [frames] + row.kernel, [1 if frames == 1 else row.stride, row.stride, row.stride]
     if 'Pool' in row.scope:
         return slim.max_pool3d(net, kernel, stride, padding='SAME', scope=row.scope)
-    if split and kernel == [3, 3, 3]:
-        net = slim.conv3d(net, row.depth, [1, 3, 3], scope=row.scope)
-        net = slim.conv3d(net, row.depth, [3, 1, 1], normalizer_fn=None, weights_initializer=_identity,
-                          scope=row.scope + '/temporal')
-    else:
-        net = slim.conv3d(net, row.depth, kernel, stride, scope=row.scope)
-    return _gate(net, row.scope) if gated else net
+    depth, halves = deepen(row.depth), split and kernel == [3, 3, 3]
+    with slim.arg_scope([slim.conv3d], **layers.start(0.01)):
+        net = slim.conv3d(net, depth, [1, 3, 3] if halves else kernel, stride, scope=row.scope)
+        if halves:
+            passing = np.eye(depth) * np.reshape([0, 1, 0], [3, 1, 1, 1, 1])        # at first, every frame as it is
+            net = slim.conv3d(net, depth, [3, 1, 1], normalizer_fn=None, weights_initializer=tf.constant_initializer(passing),
+                              scope=row.scope + '/temporal')
+        return _gate(net, row.scope) if gated else net
 
 
-def base(clips, final_endpoint=None, scope=None, reuse=None, table=None):
-    """The trunk: clips [batch, frames, height, width, 3] -> the map of final_endpoint, end_points."""
-    rows, first, split = TABLES[table]
-    end_points = {}
-    with tf.variable_scope(scope, values=[clips], reuse=reuse), \
-            slim.arg_scope([slim.conv3d], weights_initializer=tf.truncated_normal_initializer(stddev=0.01)):
-        net = inception.run(clips, rows, end_points, functools.partial(_apply, first=first, split=split), final_endpoint)
-    return net, end_points
+HEAD = inception.DESIGNS['inception_v1'].head._replace(kernel=(2, 7, 7), pooled=None)
+DESIGNS = {'i3d': inception.Design(inception.V1(), HEAD, None, functools.partial(_apply, first=7, split=False)),
+           's3dg': inception.Design([_gated(entry) for entry in inception.V1()], HEAD, None,
+                                    functools.partial(_apply, first=3, split=True))}
+base = functools.partial(inception.base, designs=DESIGNS)
 
 
-def build(clips, num_classes=1000, dropout_keep_prob=0.8, is_training=True, prediction_fn=slim.softmax,
-          spatial_squeeze=True, reuse=None, scope=None, table=None):
-    """clips [batch, frames, height, width, 3] -> logits [batch, num_classes], end_points.
+def build(clips, num_classes=1000, dropout_keep_prob=None, is_training=True, **kwargs):
+    """clips [batch, frames, height, width, 3] -> logits [batch, num_classes], end_points. kwargs: inception.build's.
 
     Features (num_classes None; slim has none) are the pooled map [batch, frames / 8 - 1, 1, 1, 1024].
     """
-    with tf.variable_scope(scope, values=[clips], reuse=reuse) as own, \
-            slim.arg_scope([layers.batch_norm, layers.dropout], is_training=is_training):
-        net, end_points = base(clips, scope=own, table=table)
-        with tf.variable_scope('Logits'):
-            kernel = [min(side, size) for side, size in zip((2, 7, 7), net.shape.as_list()[1:4])]
-            net = slim.avg_pool3d(net, kernel, stride=1, scope='AvgPool_0a_7x7')
-            if not num_classes:
-                return net, end_points
-            net = layers.dropout(net, dropout_keep_prob, scope='Dropout_0b')
-            logits = slim.conv3d(net, num_classes, [1, 1, 1], activation_fn=None, normalizer_fn=None,
-                                 scope='Conv2d_0c_1x1')
-            logits = tf.reduce_mean(logits, 1)
-            if spatial_squeeze:
-                logits = tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
-            end_points['Logits'] = logits
-            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
+    return inception.build(clips, num_classes, is_training, dropout_keep_prob, designs=DESIGNS, **kwargs)

@@ -114,7 +114,7 @@ def test_features_up_to_an_end_point_and_of_other_depths():
         from slimtune.nets import inception
         net, end_points = inception.inception_v3_base(tf.zeros([1, 299, 299, 3]), final_endpoint='Mixed_5b')
         assert net is end_points['Mixed_5b'] and 'Mixed_5c' not in end_points
-        with pytest.raises(ValueError, match='no end point Mixed_9: there are Conv2d_1a_3x3, '):
+        with pytest.raises(ValueError, match="no end point 'Mixed_9': there are Conv2d_1a_3x3, "):
             inception.inception_v3_base(tf.zeros([1, 299, 299, 3]), final_endpoint='Mixed_9', scope='Again')
 
 

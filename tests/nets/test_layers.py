@@ -91,11 +91,11 @@ def test_drop_path_drops_whole_pictures():
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('Conv2d_0b_1x7:64', ('Conv2d_0b_1x7', 64, [1, 7], 1, 'SAME', 0, 0)),
-    ('Conv2d_1a_1x1:384 3x3 /2 v', ('Conv2d_1a_1x1', 384, [3, 3], 2, 'VALID', 0, 0)),
-    ('Conv2d_1a_7x7:64 /2 x8 ~1.0', ('Conv2d_1a_7x7', 64, [7, 7], 2, 'SAME', 8, 1)),
-    ('MaxPool_3a_3x3 /2 v', ('MaxPool_3a_3x3', 0, [3, 3], 2, 'VALID', 0, 0)),
-    ('fc3:1024', ('fc3', 1024, [], 1, 'SAME', 0, 0)),
+    ('Conv2d_0b_1x7:64', ('Conv2d_0b_1x7', 64, [1, 7], 1, 'SAME', 0, 0, 1)),
+    ('Conv2d_1a_1x1:384 3x3 /2 v', ('Conv2d_1a_1x1', 384, [3, 3], 2, 'VALID', 0, 0, 1)),
+    ('Conv2d_1a_7x7:64 /2 x8 ~1.0', ('Conv2d_1a_7x7', 64, [7, 7], 2, 'SAME', 8, 1, 1)),
+    ('MaxPool_3a_3x3 /2 v', ('MaxPool_3a_3x3', 0, [3, 3], 2, 'VALID', 0, 0, 1)),
+    ('fc3:1024', ('fc3', 1024, [], 1, 'SAME', 0, 0, 1)),
 ])
 def test_a_row_says_what_it_does(text, expected):
     assert layers.row(text) == expected
