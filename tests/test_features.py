@@ -100,6 +100,20 @@ def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in
     assert moved == {'InceptionV3/Logits/Conv2d_1c_1x1/' + part for part in ('weights', 'biases')}
 
 
+def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, trunk, tmp_path):
+    last = 'MobilenetV1/Conv2d_13,MobilenetV1/Logits'
+    said = train('last', '--max_number_of_steps', 4, '--trainable_scopes', last)
+    assert re.search(r'Features of \d+ pictures', said) and re.search(r'step 4: [\d.]+% of the held-out pictures right', said)
+    before, after = values(trunk / 'trunk'), values(tmp_path / 'last')
+    model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
+    moved = {name for name in model if not np.array_equal(before[name], after[name])}
+    assert all(name.startswith(tuple(last.split(','))) for name in moved)
+    assert {'MobilenetV1/Conv2d_13_pointwise/BatchNorm/moving_variance', 'MobilenetV1/Conv2d_13_pointwise/BatchNorm/beta',
+            'MobilenetV1/Logits/Conv2d_1c_1x1/weights'} <= moved
+    plain = train('plain', '--max_number_of_steps', 1, '--trainable_scopes', last, '--feature-cache', 'off')
+    assert 'Features' not in plain
+
+
 def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, trunk, tmp_path):
     said = train('head', '--max_number_of_steps', 20, '--moving_average_decay', 0.9)
     assert re.search(r'Features of \d+ pictures: [\d.]+ MB in %s' % re.escape(str(tmp_path / 'cache')), said)
