@@ -14,8 +14,6 @@ from slimtune import cli
 from slimtune.errors import UserError
 from slimtune.terminal import table
 
-RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'results')
-
 
 def main(names):
     """Measures the rows of these names, all of them without, and writes what came of it."""
@@ -24,8 +22,8 @@ def main(names):
         raise UserError('no row %s: there are %s' % (', '.join(sorted(unknown)), ', '.join(rows.ROWS)))
     flags, kind = cpu()
     runtime = 'tensorflow-' + cli.installed_version('tensorflow')
-    path = os.path.join(RESULTS, runtime)
-    os.makedirs(RESULTS, exist_ok=True)
+    path = os.path.join(rows.RESULTS, runtime)
+    os.makedirs(rows.RESULTS, exist_ok=True)
     measured = load(path) if names else {}
     with tempfile.TemporaryDirectory() as folder:
         bench = rows.Bench(folder)
@@ -75,11 +73,11 @@ def figure(value, unit):
 
 def verdict(result, target):
     """Whether the target is reached, and if not, by how much it is missed."""
-    if target is None:
+    if target is None or result['slim'] is not None and result['ratio'] is None:
         return 'no target'
-    if result['unit'] == 's' and result['ratio'] is None:
+    if result['ratio'] is None:
         over = result['ours'] - target
-        return 'target < %g s %s' % (target, 'reached' if over < 0 else 'missed by %.2g s' % over)
+        return 'at most %g %s: %s' % (target, result['unit'], 'reached' if over <= 0 else 'missed by %.2g' % over)
     reached = result['ratio'] >= target
     return 'target %gx %s' % (target, 'reached' if reached else 'missed: %.0f%% of it' % (100 * result['ratio'] / target))
 

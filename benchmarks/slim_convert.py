@@ -1,4 +1,4 @@
-"""How slim's converter reads pictures: each is decoded by TensorFlow for its size, two threads, one session."""
+"""How slim's converters read pictures: each is decoded by TensorFlow for its size, in one session."""
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,13 +6,13 @@ from slimtune.datasets import dataset_utils
 from slimtune.runtime import tf
 
 
-def convert(folder, path):
+def convert(folder, path, threads=1):
     """Writes the JPEGs of FOLDER/CLASS/ as records to one file."""
     classes = sorted(os.listdir(folder))
     pictures = [(os.path.join(folder, name, file), label) for label, name in enumerate(classes)
                 for file in sorted(os.listdir(os.path.join(folder, name)))]
     with tf.Graph().as_default(), tf.Session() as session, tf.python_io.TFRecordWriter(path) as writer, \
-            ThreadPoolExecutor(2) as pool:
+            ThreadPoolExecutor(threads) as pool:
         encoded = tf.placeholder(tf.string, [])
         image = tf.image.decode_jpeg(encoded, channels=3)
 

@@ -1,0 +1,36 @@
+"""What decoding at half the size would do to answers: `python -m benchmarks.reduced DATA PICTURE …` prints a line.
+
+DATA holds the real weights of mobilenet_v1. Inception's evaluation reads single pixels, so that a picture whose pixels were
+averaged in twos is another picture to it.
+"""
+import os
+import sys
+
+import numpy as np
+from PIL import Image
+
+from slimtune import engine, model, options
+from slimtune.preprocessing import evaluation
+
+NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 224
+
+
+def main(data, paths):
+    """Compares the logits of pictures decoded whole and at half their size."""
+    loaded = model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
+    running = engine.load(model.freeze(loaded))
+    whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
+    print('a logit moves by up to %.0f%% of the largest, and %d of %d answers change (%s, real weights; allowed: %.0f%%)' % (
+        100 * np.abs(half - whole).max() / np.abs(whole).max(), (half.argmax(1) != whole.argmax(1)).sum(), len(paths), NET,
+        100 * engine.LARGEST_ERROR))
+
+
+def prepared(path, scale):
+    """A picture as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
+    with Image.open(path) as image:
+        image.draft('RGB', tuple(side // scale for side in image.size))
+        return evaluation.evaluate_array('inception', np.asarray(image), SIZE, SIZE)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1], sys.argv[2:])
