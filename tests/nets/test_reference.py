@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from slimtune.nets import nets_factory
-from slimtune.runtime import slim, tf
+from slimtune.runtime import session_config, slim, tf
 
 REFERENCE = json.loads(lzma.decompress(pathlib.Path(__file__).with_name('reference.json.xz').read_bytes()).decode())
 CLASSES, WEIGHT_DECAY = 7, 4e-5
@@ -39,9 +39,8 @@ def picture(shape):
 
 def session_with_weights():
     """A session on the current graph whose variables have the values of `weight`."""
-    config, variables = tf.ConfigProto(), tf.global_variables()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True     # takes longer than the one run it is for
-    session = tf.Session(config=config)
+    variables = tf.global_variables()
+    session = tf.Session(config=session_config(once=True))
     session.run([variable.initializer for variable in variables],
                 {variable.initializer.inputs[1]: weight(variable.op.name, variable.shape.as_list()).astype(np.float32)
                  for variable in variables})
