@@ -108,10 +108,9 @@ def inception(bench):
 
 
 def head_of_inception(bench, rate=0.001):
-    """Trains both heads our way: (the train folder, Ran)."""
-    place = bench.path('head_%g' % rate)
-    return place, bench.run('train', *flags(bench, 'inception_v3', place, rate), *new_heads(bench),
-                            '--max_number_of_steps', STEPS)
+    """Trains both heads our way: a Ran."""
+    return bench.run('train', *flags(bench, 'inception_v3', bench.path('head_%g' % rate), rate), *new_heads(bench),
+                     '--max_number_of_steps', STEPS)
 
 
 def slim_step(bench):
@@ -224,7 +223,7 @@ def accuracy(bench):
 
 def inception_head(bench, rate=0.001):
     """The heads of inception_v3, both of them."""
-    step, (_, ours) = bench.once(slim_step), bench.once(head_of_inception, rate)
+    step, ours = bench.once(slim_step), bench.once(head_of_inception, rate)
     return result(step * STEPS, ours.seconds, 's', 'the slim way computed from %.2f s a step' % step)
 
 
