@@ -72,21 +72,25 @@ with _quiet_stderr(), warnings.catch_warnings():
         tf.disable_v2_behavior()
         _serve_old_names()
     import tf_slim as slim  # noqa: F401 (for `from slimtune.runtime import tf, slim`)
+    from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
     if not VERBOSE:
         tf.logging.set_verbosity(tf.logging.ERROR)
 
 
-def session_config(cpu_only=False, bfloat16=False, once=False):
+def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
     """A session's settings: any device will do where an op names one that is missing, and a GPU's memory is taken as
     needed. bfloat16: matrix products and convolutions are computed in it (see `trains_in_bfloat16`); variables stay float32.
-    once: for a graph that is run a single time, which takes less than to optimize it."""
+    once: for a graph that is run a single time, which takes less than to optimize it. fed: for one that is fed in its middle."""
     config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {})
     config.gpu_options.allow_growth = True
-    config.graph_options.rewrite_options.disable_meta_optimizer = once
+    rewriting = config.graph_options.rewrite_options
+    rewriting.disable_meta_optimizer = once
+    if fed:
+        # TensorFlow 2.21 folds the shape of what is fed to a constant that waits for its op: all that lies before would run.
+        rewriting.constant_folding = RewriterConfig.OFF
     if bfloat16:
         # Never auto_mixed_precision_cpu: TensorFlow 2.21 crashes.
-        from tensorflow.core.protobuf import rewriter_config_pb2
-        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+        rewriting.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
     return config
 
 

@@ -148,7 +148,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         diverged = functools.partial(not_finite, schedule.learning_rate, run_options.train_dir)
         hooks = saving(run_options, saver, diverged)
         bfloat16 = not fed and in_bfloat16(engines.precision, net, folder_form)
-        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16))
+        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16, fed=bool(fed)))
         with data.explained(run_options.batch_size), stopping() as stop, \
                 tf.train.MonitoredSession(creator, hooks) as session:
             step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)

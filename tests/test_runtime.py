@@ -4,7 +4,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from slimtune.runtime import quick_gradients, tf
+from slimtune.runtime import quick_gradients, session_config, tf
 
 
 @pytest.mark.parametrize('size, kernel, padding, strides', [
@@ -28,3 +28,16 @@ def test_quick_gradients_are_tensorflows_gradients(size, kernel, padding, stride
         assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
     whole = size == kernel and padding == 'VALID'
     assert ('Conv2DBackpropFilter' in operations) != whole and 'Conv2DBackpropFilter' in plain
+
+
+def test_what_lies_before_a_fed_tensor_does_not_run():
+    """The gradient of a convolution asks for the shape of what it is fed, which must not bring in what computed that."""
+    with tf.Graph().as_default(), tf.Session(config=session_config(fed=True)) as session:
+        pictures = tf.placeholder(tf.float32, [None, 4, 4, 3])      # never given: what hangs on it fails
+        cut = tf.nn.relu(pictures)
+        weights = tf.Variable(np.ones([1, 1, 3, 2], np.float32))
+        loss = tf.reduce_sum(tf.nn.conv2d(cut, weights, [1, 1, 1, 1], 'VALID'))
+        step = tf.train.GradientDescentOptimizer(0.5).minimize(loss)
+        session.run(tf.global_variables_initializer())
+        session.run(step, {cut: np.ones([2, 4, 4, 3])})
+        assert (session.run(weights) == 1 - 0.5 * 32).all()
