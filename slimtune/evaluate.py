@@ -105,13 +105,12 @@ def answer(tested_model, dataset, tested, engines):
                     images, truth, names = session.run(batch)
                 except tf.errors.OutOfRangeError:
                     break
-                parts.append((answering.run(images)[0], truth, names))
+                parts.append((answering.run(images, truth)[0], truth, names))
                 done += len(truth)
                 bar.advance(len(truth))
     answering.close()
-    again = getattr(answering, 'again', 0)
-    if again:
-        say('%d of %d pictures were close and decided again in float32' % (again, done))
+    if answering.again:
+        say('%d of %d pictures were close and decided again in float32' % (answering.again, done))
     return tuple(np.concatenate(part) for part in zip(*parts))
 
 

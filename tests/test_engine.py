@@ -62,9 +62,41 @@ def test_decisions_within_the_proven_error_are_made_again_in_float32(graph):
     error = float(np.median(margins)) / 2       # half of the pictures change their class
     shaken = Shaken(exact, error)
     assert (shaken.run(images)[0].argmax(1) != truth).sum() >= len(images) // 3
-    checked = engine.Checked(shaken, lambda: engine.load(graph_def), error)
+    margin = engine.Proof('shaken', 37, error, 1.0, 0, 2 * error).margin
+    checked = engine.Checked(shaken, lambda: engine.load(graph_def), margin)
     assert (checked.run(images)[0].argmax(1) == truth).all()
     assert len(images) // 3 <= checked.again <= len(images)
+
+
+def test_what_moves_all_logits_alike_decides_nothing():
+    """A proof of before, which does not tell one from the other, counts with the worst."""
+    class Given:
+        name = 'given'
+
+        def __init__(self, logits):
+            self._logits = np.array(logits, np.float32)
+
+        def run(self, images):
+            return self._logits, self._logits
+
+    proof = engine.prove(Given([[1.5, 2.5, 3.75], [0, 1, 2]]), Given([[1, 2, 3], [0, 1, 2]]), [0, 0])
+    assert (proof.error, proof.apart, proof.changed) == (0.75, 0.25, 0)
+    assert proof.margin == engine.SAFETY * 0.25
+    assert engine.Proof('old', 2, 0.75, 3.0, 0).margin == engine.SAFETY * 1.5
+
+
+def test_of_the_k_best_only_that_of_the_label_is_decided_where_it_is_known():
+    class Given:
+        def __init__(self, logits):
+            self._logits = np.array(logits, np.float32)
+
+        def run(self, images):
+            return self._logits[:len(images)].copy(), self._logits[:len(images)].copy()
+
+    near, labels = [[9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 8.95, 1, 0]], np.array([0, 1, 2, 3, 0])
+    again = lambda labels: (lambda checked: checked.run(np.zeros(5), labels) and checked.again)(
+        engine.Checked(Given(near), lambda: Given(near), 0.1, 3))
+    assert again(None) == 5 and again(labels) == 3      # the labels 2 and 3 are close, the answer of the last is
 
 
 def test_what_is_not_there_is_refused(monkeypatch):
