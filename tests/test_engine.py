@@ -93,10 +93,15 @@ def test_of_the_k_best_only_that_of_the_label_is_decided_where_it_is_known():
         def run(self, images):
             return self._logits[:len(images)].copy(), self._logits[:len(images)].copy()
 
-    near, labels = [[9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 5, 1.05, 1], [9, 8.95, 1, 0]], np.array([0, 1, 2, 3, 0])
-    again = lambda labels: (lambda checked: checked.run(np.zeros(5), labels) and checked.again)(
-        engine.Checked(Given(near), lambda: Given(near), 0.1, 3))
-    assert again(None) == 5 and again(labels) == 3      # the labels 2 and 3 are close, the answer of the last is
+    near = [[9, 5, 1.05, 1]] * 4 + [[9, 8.95, 1, 0]]
+
+    def again(labels):
+        checked = engine.Checked(Given(near), lambda: Given(near), 0.1, 3)
+        checked.run(np.zeros(len(near)), labels)
+        return checked.again
+
+    assert again(None) == 5
+    assert again(np.array([0, 1, 2, 3, 0])) == 3, 'the labels 2 and 3 are close, and the answer of the last'
 
 
 def test_what_is_not_there_is_refused(monkeypatch):
