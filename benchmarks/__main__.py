@@ -21,8 +21,9 @@ def main(names):
     if unknown:
         raise UserError('no row %s: there are %s' % (', '.join(sorted(unknown)), ', '.join(rows.ROWS)))
     flags, kind = cpu()
-    runtime = 'tensorflow-' + cli.installed_version('tensorflow')
-    path = os.path.join(rows.RESULTS, runtime)
+    runtime = cli.installed_version('tensorflow')
+    path = os.path.join(rows.RESULTS, 'tensorflow-' + runtime)
+    targets = {name: row.target(kind, runtime) for name, row in rows.ROWS.items()}
     os.makedirs(rows.RESULTS, exist_ok=True)
     measured = load(path) if names else {}
     with tempfile.TemporaryDirectory() as folder:
@@ -31,11 +32,12 @@ def main(names):
             if not names or name in names:
                 print('%s …' % name, flush=True)
                 measured[name] = row.measure(bench)
-                print('  ' + describe(measured[name], row.targets.get(kind)), flush=True)
+                print('  ' + describe(measured[name], targets[name]), flush=True)
                 with open(path + '.json', 'w', encoding='utf-8') as f:
                     json.dump({'cpu': flags, 'versions': cli.version(), 'rows': measured}, f, indent=1)
-    write(path, measured, flags, kind)
-    plot.draw(path + '.png', measured, {name: rows.ROWS[name].targets.get(kind) for name in measured}, cli.version())
+    measured = {name: measured[name] for name in rows.ROWS if name in measured}
+    write(path, measured, targets, flags)
+    plot.draw(path + '.png', measured, targets, cli.version())
     print('%s.md, .png' % path)
 
 
@@ -82,7 +84,7 @@ def verdict(result, target):
     return 'target %gx %s' % (target, 'reached' if reached else 'missed: %.0f%% of it' % (100 * result['ratio'] / target))
 
 
-def write(path, measured, flags, kind):
+def write(path, measured, targets, flags):
     """Writes the table for people."""
     lines = ['Measured on %s; %d cores, CPU flags: %s.' % (cli.version(), os.cpu_count(), ', '.join(flags) or 'none of these'),
              '',
@@ -91,7 +93,7 @@ def write(path, measured, flags, kind):
         row = rows.ROWS[name]
         lines.append('| %s | %s | %s | %s | %s | %s |' % (
             row.work, figure(result['slim'], result['unit']), figure(result['ours'], result['unit']),
-            '%.1fx' % result['ratio'] if result['ratio'] else '-', verdict(result, row.targets.get(kind)), result['note']))
+            '%.1fx' % result['ratio'] if result['ratio'] else '-', verdict(result, targets[name]), result['note']))
     with open(path + '.md', 'w', encoding='utf-8') as f:
         f.write('\n'.join(lines) + '\n')
     print(table(['work', 'slim', 'slimtune', 'ratio'], [

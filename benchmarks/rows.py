@@ -155,10 +155,18 @@ def seconds_a_step(bench, *words):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """work: in words. measure: Bench -> result. targets: {kind of CPU: ratio, or the most where nothing is compared}."""
+    """work: in words. measure: Bench -> result. targets: {kind of CPU: ratio, or the most where nothing is compared}.
+
+    runtime: the version of TensorFlow whose targets they are, '' for any.
+    """
     work: str
     measure: object
     targets: dict
+    runtime: str = ''
+
+    def target(self, kind, runtime):
+        """The target on this kind of CPU and version of TensorFlow, or None."""
+        return self.targets.get(kind) if runtime.startswith(self.runtime) else None
 
 
 def result(slim, ours, unit, note='', faster_is_more=False, ratio=True):
@@ -253,15 +261,15 @@ def idle(bench):
 
 
 def evaluation(bench):
-    """Evaluation of inception_v3, decoding included; the seconds of starting up belong to ours."""
+    """Evaluation of inception_v3, decoding and starting included."""
     words = ['eval', bench.once(fitted), '--dataset-split-name', 'train', '--dataset-dir', bench.once(flowers),
              '--dataset-name', 'flowers']
-    slim = _rate(lambda batches: bench.run(*words, *SLIM_ENGINE, '--batch_size', BATCH, '--max-num-batches', batches).seconds,
-                 BATCH, 8)
+    slim = _whole(lambda batches: bench.run(*words, *SLIM_ENGINE, '--batch_size', BATCH, '--max-num-batches', batches).seconds,
+                  BATCH, 8, PICTURES)
     ours = bench.run(*words)
     again = re.search(r'(\d+) of \d+ pictures were close', ours.said)
-    return result(slim, PICTURES / ours.seconds, 'pictures/s', 'ours whole, its start and %s; %s pictures again in float32' % (
-        'its proof' if 'against float32' in ours.said else 'no proof', again.group(1) if again else 'no'), True)
+    return result(PICTURES / slim, PICTURES / ours.seconds, 'pictures/s', 'both from start to end, the slim way computed from 8 '
+                  'batches; ours with its proof; %s pictures again in float32' % (again.group(1) if again else 'no'), True)
 
 
 def first_answer(bench):
@@ -287,15 +295,16 @@ def large(bench):
 
 def _predicted(bench, place, paths):
     """predict, of files and of their folder, as a result."""
-    slim = _rate(lambda part: bench.run('predict', bench.once(exported), '--csv', *SLIM_ENGINE, *paths[:16 * part]).seconds, 16,
-                 min(len(paths) // 16, 6))
-    ours = len(paths) / bench.run('predict', bench.once(exported), place, '--csv').seconds
-    return result(slim, ours, 'pictures/s', 'ours whole, its start included', True)
+    slim = _whole(lambda part: bench.run('predict', bench.once(exported), '--csv', *SLIM_ENGINE, *paths[:16 * part]).seconds, 16,
+                  min(len(paths) // 16, 12), len(paths))
+    ours = bench.run('predict', bench.once(exported), place, '--csv').seconds
+    return result(len(paths) / slim, len(paths) / ours, 'pictures/s', 'both from start to end', True)
 
 
-def _rate(seconds, size, most):
-    """Pictures a second without the start: from the seconds that one part of `size` pictures takes, and `most` of them."""
-    return size * (most - 1) / (seconds(most) - seconds(1))
+def _whole(seconds, size, most, count):
+    """The seconds of `count` pictures from start to end, from those of one part of `size` pictures and of `most` parts."""
+    one, several = seconds(1), seconds(most)
+    return one + (count / size - 1) * (several - one) / (most - 1)
 
 
 def memory(bench):
@@ -327,12 +336,12 @@ ROWS = {
     'help': Row('slimtune train --help', help_text, _everywhere(0.3)),
     'convert': Row('convert 3670 flowers, all verified', convert, _everywhere(3)),
     'head': Row('head of mobilenet_v1_025, 128 px, %d pictures, %d steps, whole command' % (PICTURES, STEPS), head,
-                {'amx': 10, 'avx512_bf16': 8}),
+                {'amx': 10, 'avx512_bf16': 8}, '1.14'),
     'accuracy': Row('the same on 600 pictures, three seeds: right of 200, mean', accuracy, {}),
     'inception_head': Row('heads of inception_v3, %d steps, whole command' % STEPS, inception_head,
-                          {'amx': 45, 'avx512_bf16': 22}),
+                          {'amx': 45, 'avx512_bf16': 22}, '1.14'),
     'inception_head_again': Row('the same with another rate, features cached', lambda bench: inception_head(bench, 0.002),
-                                {'amx': 80, 'avx512_bf16': 80}),
+                                {'amx': 80, 'avx512_bf16': 80}, '1.14'),
     'inception_all': Row('inception_v3, everything, pipeline included', inception_all, {'amx': 6.3, 'avx512_bf16': 3.2}),
     'idle': Row('the same: waiting for pictures', idle, _everywhere(1)),
     'eval': Row('eval inception_v3, %d pictures' % PICTURES, evaluation, {'amx': 6.5, 'avx512_bf16': 2.2}),

@@ -56,8 +56,9 @@ def exported(predicted, _net_options, _run, _averages, asked):
     ours = os.path.join(path, 'model.xml')
     graph = ours if os.path.isfile(ours) and engine.choose(*asked)[0] == 'openvino' else os.path.join(path, 'frozen.pb')
 
-    def open_engine(_images, k):
-        running, said, _ = engine.answering(graph, asked, None, proofs, k)
+    def open_engine(images, k):
+        few = len(images) < engine.LEAST_PROVED and asked[1] == 'auto'      # a second engine for close ones would take longer
+        running, said, _ = engine.answering(graph, (asked[0], 'float32') if few else asked, None, proofs, k)
         if said:
             say(said)
         return running

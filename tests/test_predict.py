@@ -204,3 +204,14 @@ def test_a_reader_that_has_enough_is_no_error(trained, digits):
     process.stdout.close()
     assert process.stderr.read() == b''
     assert process.wait() == 0
+
+
+def test_a_few_pictures_are_answered_in_float32_at_once(exported, digits, slimtune):
+    """What bfloat16 saves on them, a second engine for close decisions would cost."""
+    with open(str(exported / 'model.json'), encoding='utf-8') as f:
+        if 'openvino bfloat16' not in json.load(f)['proofs']:
+            pytest.skip('this CPU does not compute in bfloat16')
+    one = sorted((digits / 'two').iterdir())[0]
+    few, many = slimtune('predict', exported, one), slimtune('predict', exported, digits / 'two')
+    assert 'openvino bfloat16 against' not in few.stderr and 'openvino float32 against' in few.stderr
+    assert 'openvino bfloat16 against' in many.stderr
