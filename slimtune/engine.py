@@ -242,7 +242,7 @@ class Checked:
     """An engine whose decisions are those of float32: which class is best, and which are among the k best.
 
     A picture whose logits lie closer than `margin` where that is decided is run again by the exact engine. make_exact: gives
-    it, called when it is first needed. again: how many pictures that were.
+    it, called when it is first needed; None where `fast` is exact. again: how many pictures that were.
     """
 
     def __init__(self, fast, make_exact=None, margin=0.0, top_k=1):
@@ -254,7 +254,7 @@ class Checked:
         label is among them."""
         logits, probabilities = self._fast.run(images)
         close = self._close(logits, labels)
-        if close.any():
+        if self._make_exact and close.any():
             self._exact = self._exact or self._make_exact()
             logits[close], probabilities[close] = self._exact.run(images[close])
             self.again += int(close.sum())

@@ -100,6 +100,7 @@ def test_of_the_k_best_only_that_of_the_label_is_decided_where_it_is_known():
         checked.run(np.zeros(len(near)), labels)
         return checked.again
 
+    assert engine.Checked(Given([[np.nan, 1]])).run(np.zeros(1))[0].shape == (1, 2), 'no number: nothing to ask again'
     assert again(None) == 5
     assert again(np.array([0, 1, 2, 3, 0])) == 3, 'the labels 2 and 3 are close, and the answer of the last'
 
