@@ -117,43 +117,40 @@ class OpenVINO:
         self.name = 'openvino ' + precision
         self._core, new = openvino()
         self._model = self._core.read_model(path)
-        self._outputs, self._batch, self._streams, self._queue = outputs, 0, 0, None
+        self._outputs, self._batch, self._requests = outputs, 0, []
         bfloat16 = precision == 'bfloat16'
         self._settings = {'INFERENCE_PRECISION_HINT': 'bf16' if bfloat16 else 'f32'} if new else {
             'ENFORCE_BF16': 'YES' if bfloat16 else 'NO'}
 
     def _compile(self, count, shape):
         """For a fixed number of pictures of a fixed size: what either version of OpenVINO compiles, and runs fastest."""
-        try:
-            from openvino import AsyncInferQueue
-        except ImportError:
-            from openvino.runtime import AsyncInferQueue
         self._batch = min(count, AT_ONCE)
-        self._streams = min(STREAMS, -(-count // self._batch))
+        streams = min(STREAMS, -(-count // self._batch))
         self._model.reshape({self._model.inputs[0].get_any_name(): (self._batch,) + tuple(shape)})
-        compiled = self._core.compile_model(self._model, 'CPU', dict(self._settings, NUM_STREAMS=str(self._streams)))
+        compiled = self._core.compile_model(self._model, 'CPU', dict(self._settings, NUM_STREAMS=str(streams)))
         places = {name: n for n, output in enumerate(compiled.outputs) for name in output.get_names()}
         self._places = [places[name] for name in self._outputs]
-        self._queue = AsyncInferQueue(compiled, self._streams)
+        # No AsyncInferQueue: what its callbacks hold may be freed by a stream's own thread, which ends the process.
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
 
     def run(self, images):
         """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output."""
-        if self._queue is None:
+        if not self._requests:
             self._compile(len(images), images.shape[1:])
-        elif self._batch * self._streams < min(len(images), AT_ONCE * STREAMS):     # more than the first time
+        elif self._batch * len(self._requests) < min(len(images), AT_ONCE * STREAMS):     # more than the first time
             self._compile(AT_ONCE * STREAMS, images.shape[1:])
-        parts = [None] * -(-len(images) // self._batch)
-
-        def keep(request, n):
-            parts[n] = [np.array(request.get_output_tensor(place).data) for place in self._places]
-
-        self._queue.set_callback(keep)
-        for n in range(len(parts)):
-            part = images[n * self._batch:(n + 1) * self._batch]
-            missing = self._batch - len(part)
-            part = np.pad(part, [(0, missing)] + [(0, 0)] * (images.ndim - 1), 'constant') if missing else part
-            self._queue.start_async({0: np.ascontiguousarray(part)}, n)
-        self._queue.wait_all()
+        parts, streams = [], len(self._requests)
+        batches = range(0, len(images), self._batch)
+        for n in range(len(batches) + streams):
+            request = self._requests[n % streams]
+            if 0 <= n - streams < len(batches):     # the request's batch of before
+                request.wait()
+                parts.append([np.array(request.get_output_tensor(place).data) for place in self._places])
+            if n < len(batches):
+                part = images[batches[n]:batches[n] + self._batch]
+                missing = self._batch - len(part)
+                part = np.pad(part, [(0, missing)] + [(0, 0)] * (images.ndim - 1), 'constant') if missing else part
+                request.start_async({0: np.ascontiguousarray(part)})
         return tuple(np.concatenate(part)[:len(images)] for part in zip(*parts))
 
     def save(self, path):
@@ -166,7 +163,7 @@ class OpenVINO:
 
     def close(self):
         """Frees the memory."""
-        self._queue = self._model = None
+        self._requests, self._model = [], None
 
 
 EXACT = ('tensorflow', 'float32')
