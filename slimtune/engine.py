@@ -3,6 +3,7 @@
 `load` gives an engine: `run(images)` returns an array for each output asked for. OpenVINO runs the same frozen graph
 several times faster, and in bfloat16 where the CPU computes in it. `Checked` makes its decisions those of float32.
 """
+import collections
 import contextlib
 import dataclasses
 import math
@@ -139,19 +140,23 @@ class OpenVINO:
             self._compile(len(images), images.shape[1:])
         elif self._batch * len(self._requests) < min(len(images), AT_ONCE * STREAMS):     # more than the first time
             self._compile(AT_ONCE * STREAMS, images.shape[1:])
-        parts, streams = [], len(self._requests)
-        batches = range(0, len(images), self._batch)
-        for n in range(len(batches) + streams):
-            request = self._requests[n % streams]
-            if 0 <= n - streams < len(batches):     # the request's batch of before
-                request.wait()
-                parts.append([np.array(request.get_output_tensor(place).data) for place in self._places])
-            if n < len(batches):
-                part = images[batches[n]:batches[n] + self._batch]
-                missing = self._batch - len(part)
-                part = np.pad(part, [(0, missing)] + [(0, 0)] * (images.ndim - 1), 'constant') if missing else part
-                request.start_async({0: np.ascontiguousarray(part)})
+        parts, free, running = [], list(self._requests), collections.deque()
+        for begin in range(0, len(images), self._batch):
+            part = images[begin:begin + self._batch]
+            missing = self._batch - len(part)
+            part = np.pad(part, [(0, missing)] + [(0, 0)] * (images.ndim - 1), 'constant') if missing else part
+            if not free:
+                free.append(running.popleft())
+                parts.append(self._answer(free[0]))
+            running.append(free.pop())
+            running[-1].start_async({0: np.ascontiguousarray(part)})
+        parts += map(self._answer, running)
         return tuple(np.concatenate(part)[:len(images)] for part in zip(*parts))
+
+    def _answer(self, request):
+        """Waits for a request's batch: an array for each output."""
+        request.wait()
+        return [np.array(request.get_output_tensor(place).data) for place in self._places]
 
     def save(self, path):
         """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of pictures."""

@@ -29,6 +29,8 @@ def run(request):
         raise UsageError('--csv and --json: give one of them')
     paths = picture_paths(request.words)
     asked = (request[options.Engine].engine, request[options.Engine].precision)
+    if asked[1] == 'auto' and len(paths) < engine.LEAST_PROVED:     # a second engine for close ones would take longer
+        asked = (asked[0], 'float32')
     opening = exported if os.path.isfile(os.path.join(predicted.checkpoint_path, 'model.json')) else trained
     open_engine, inputs, names = opening(predicted, net_options, request.run, request.averages, asked)
     k = min(predicted.top_k, len(names))
@@ -56,9 +58,8 @@ def exported(predicted, _net_options, _run, _averages, asked):
     ours = os.path.join(path, 'model.xml')
     graph = ours if os.path.isfile(ours) and engine.choose(*asked)[0] == 'openvino' else os.path.join(path, 'frozen.pb')
 
-    def open_engine(images, k):
-        few = len(images) < engine.LEAST_PROVED and asked[1] == 'auto'      # a second engine for close ones would take longer
-        running, said, _ = engine.answering(graph, (asked[0], 'float32') if few else asked, None, proofs, k)
+    def open_engine(_images, k):
+        running, said, _ = engine.answering(graph, asked, None, proofs, k)
         if said:
             say(said)
         return running

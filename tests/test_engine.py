@@ -54,6 +54,18 @@ class Shaken:
         pass
 
 
+class Given:
+    """An engine with these logits, whatever the pictures."""
+
+    name = 'given'
+
+    def __init__(self, logits):
+        self._logits = np.array(logits, np.float32)
+
+    def run(self, images):
+        return self._logits[:len(images)].copy(), self._logits[:len(images)].copy()
+
+
 def test_decisions_within_the_proven_error_are_made_again_in_float32(graph):
     graph_def, images = graph
     exact = engine.load(graph_def)
@@ -70,15 +82,6 @@ def test_decisions_within_the_proven_error_are_made_again_in_float32(graph):
 
 def test_what_moves_all_logits_alike_decides_nothing():
     """A proof of before, which does not tell one from the other, counts with the worst."""
-    class Given:
-        name = 'given'
-
-        def __init__(self, logits):
-            self._logits = np.array(logits, np.float32)
-
-        def run(self, images):
-            return self._logits, self._logits
-
     proof = engine.prove(Given([[1.5, 2.5, 3.75], [0, 1, 2]]), Given([[1, 2, 3], [0, 1, 2]]), [0, 0])
     assert (proof.error, proof.apart, proof.changed) == (0.75, 0.25, 0)
     assert proof.margin == engine.SAFETY * 0.25
@@ -86,13 +89,6 @@ def test_what_moves_all_logits_alike_decides_nothing():
 
 
 def test_of_the_k_best_only_that_of_the_label_is_decided_where_it_is_known():
-    class Given:
-        def __init__(self, logits):
-            self._logits = np.array(logits, np.float32)
-
-        def run(self, images):
-            return self._logits[:len(images)].copy(), self._logits[:len(images)].copy()
-
     near = [[9, 5, 1.05, 1]] * 4 + [[9, 8.95, 1, 0]]
 
     def again(labels):
