@@ -121,7 +121,7 @@ def writer(path):
     def write(record):
         length = struct.pack('<Q', len(record))
         try:
-            f.write(length + _masked(length) + record + _masked(record))
+            f.writelines([length, _masked(length), record, _masked(record)])
         except OSError as e:
             raise failed(e) from e
 
@@ -142,23 +142,31 @@ def _masked(data):
 
 def example(features):
     """A serialized tf.train.Example of {key: value or list of values}; bytes, text (as UTF-8), integers or floats."""
-    entries = b''.join(_part(1, _part(1, key.encode()) + _part(2, _feature(value)))
-                       for key, value in sorted(features.items()))
-    return _part(1, entries)
+    entries = [(_known_entry if isinstance(value, (str, int)) else _entry)(key, value) for key, value in sorted(features.items())]
+    return b''.join(_part(1, sum(entries, [])))
+
+
+# Messages are lists of pieces, joined once: a picture would be copied at every level else.
+
+def _entry(key, value):
+    return _part(1, _part(1, [key.encode()]) + _part(2, _feature(value)))
+
+
+_known_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)      # most pictures share most of what is said of them
 
 
 def _feature(value):
     values = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(values[0], (bytes, str)):
-        return _part(1, b''.join(_part(1, one if isinstance(one, bytes) else one.encode()) for one in values))
+        return _part(1, sum((_part(1, [one if isinstance(one, bytes) else one.encode()]) for one in values), []))
     if isinstance(values[0], float):
-        return _part(2, _part(1, struct.pack('<%df' % len(values), *values)))
-    return _part(3, _part(1, b''.join(_as_varint(one & 0xffffffffffffffff) for one in values)))
+        return _part(2, _part(1, [struct.pack('<%df' % len(values), *values)]))
+    return _part(3, _part(1, [_as_varint(one & 0xffffffffffffffff) for one in values]))
 
 
-def _part(number, data):
-    """A field of a protocol buffer message that holds bytes, text or a message."""
-    return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
+def _part(number, pieces):
+    """A field of a protocol buffer message that holds bytes, text or a message, in pieces."""
+    return [_as_varint(number << 3 | 2) + _as_varint(sum(map(len, pieces)))] + pieces
 
 
 def _as_varint(value):

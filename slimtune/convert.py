@@ -6,17 +6,18 @@ so that a picture lands on the same side every time. The pictures themselves are
 import collections
 import dataclasses
 import hashlib
+import itertools
 import os
 import random
 import re
 import shlex
-from multiprocessing.pool import ThreadPool
 
 from slimtune import __version__, files, folders, pictures
 from slimtune.datasets import labels, manifest, records
 from slimtune.errors import UserError
 from slimtune.options import Convert
 from slimtune.terminal import next_step, progress, say, table, warn
+from slimtune.threads import in_order
 
 _SHOWN = 20     # files named on the screen; all are in the manifest
 
@@ -173,8 +174,8 @@ def _inspect(candidates, passed, options):
     if passed and options.strict:
         raise UserError('%s: %s (--strict: nothing was written)' % passed[0])
     good, bad = [], list(passed)
-    with ThreadPool(_threads(options)) as pool, progress('Checking', len(candidates)) as bar:
-        for candidate, seen in zip(candidates, pool.imap(look, candidates, chunksize=4)):
+    with progress('Checking', len(candidates)) as bar:
+        for candidate, seen in zip(candidates, in_order(look, candidates, options.num_threads, at_once=8)):
             bar.advance(1)
             if isinstance(seen, Good):
                 good.append(seen)
@@ -183,10 +184,6 @@ def _inspect(candidates, passed, options):
             else:
                 bad.append((candidate.name, seen))
     return good, bad
-
-
-def _threads(options):
-    return options.num_threads or os.cpu_count() or 1
 
 
 def _side(digest, fraction):
@@ -203,26 +200,20 @@ def _write_split(exchange, name, split, chosen, classes, options):
         say('%d pictures in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, number, asked))
     label_of = {label: n for n, label in enumerate(classes)}
     shards = []
-    with ThreadPool(_threads(options)) as pool, progress('Writing %s' % split, len(chosen)) as bar:
+    example = lambda one: _example(one, label_of[one.candidate.label])
+    as_they_are = all(one.facts.kept for one in chosen)     # copied sooner than handed to a thread
+    examples = map(example, chosen) if as_they_are else in_order(example, chosen, options.num_threads, at_once=4)
+    with progress('Writing %s' % split, len(chosen)) as bar:
         for shard in range(number):
-            part = chosen[shard * len(chosen) // number:(shard + 1) * len(chosen) // number]
             file = '%s_%s_%05d-of-%05d.tfrecord' % (name, split, shard, number)
-            _write_shard(exchange.path(file), pool, part, label_of, bar)
-            shards.append({'name': file, 'bytes': os.path.getsize(exchange.path(file)), 'records': len(part)})
+            count = (shard + 1) * len(chosen) // number - shard * len(chosen) // number
+            with records.writer(exchange.path(file)) as write:
+                for serialized in itertools.islice(examples, count):
+                    write(serialized)
+                    bar.advance(1)
+            shards.append({'name': file, 'bytes': os.path.getsize(exchange.path(file)), 'records': count})
     counts = collections.Counter(one.candidate.label for one in chosen)
     return {'pictures': len(chosen), 'per_class': [counts[label] for label in classes], 'shards': shards}
-
-
-def _write_shard(path, pool, part, label_of, bar):
-    def example(one):
-        return _example(one, label_of[one.candidate.label])
-
-    batch = 64      # pictures in memory at once
-    with records.writer(path) as write:
-        for at in range(0, len(part), batch):
-            for record in pool.map(example, part[at:at + batch], chunksize=1):
-                write(record)
-                bar.advance(1)
 
 
 def _example(one, label):

@@ -84,12 +84,12 @@ def open_upright(data):
 
 def inspect(data):
     """Proves by decoding that a picture is whole, and says what will be stored of it: a Picture. Raises BadPicture."""
-    image = _load(data, at_an_eighth=True)
+    image = _load(data, to_check=True)
     width, height = image.full_size
     orientation = _orientation(image)
     if orientation > 4:
         width, height = height, width
-    channels = 1 if image.mode in _GREY else 3
+    channels = 1 if image.full_mode in _GREY else 3
     kept = image.format in ('JPEG', 'MPO', 'PNG') and orientation == 1 and not _see_through(image) \
         and _sound(data, image.format)
     if kept:
@@ -119,18 +119,17 @@ def features(encoded, facts, label, name, file):
         'image/colorspace': 'Grayscale' if facts.channels == 1 else 'RGB'}
 
 
-def _load(data, at_an_eighth=False):
-    """Decodes; a JPEG at an eighth of its size on request, which reads every byte in half the time.
+def _load(data, to_check=False):
+    """Decodes. to_check: a JPEG is made grey and an eighth of its size, for which every byte is read, in half the time.
 
-    The image's `full_size` is what its header says.
+    The image's `full_size` and `full_mode` are what they would be without.
     """
     if not data:
         raise BadPicture('empty file')
     try:
         image = Image.open(io.BytesIO(data))
-        size = image.size
-        if at_an_eighth:
-            image.draft(None, (1, 1))
+        size, mode = image.size, image.mode
+        drafted = to_check and image.draft('L', (1, 1))
         image.load()
     except UnidentifiedImageError as e:
         raise BadPicture('not a picture') from e
@@ -139,6 +138,7 @@ def _load(data, at_an_eighth=False):
     if image.mode == 'F' or image.mode == 'I' and image.getextrema()[1] > 0xffff:
         raise BadPicture('32 bits a pixel: save it with 8 or 16')
     image.full_size = size if image.format != 'TIFF' else image.size      # Pillow turns TIFFs itself
+    image.full_mode = mode if drafted else image.mode
     return image
 
 

@@ -1,11 +1,10 @@
 """`slimtune predict`: names what is in pictures. An exported folder answers without TensorFlow, on OpenVINO."""
-import collections
 import csv
+import itertools
 import json
 import os
 import sys
 import types
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from slimtune.datasets import labels
 from slimtune.errors import UsageError, UserError
 from slimtune.preprocessing import evaluation, preprocessing_factory
 from slimtune.terminal import progress, result, say, warn
+from slimtune.threads import in_order
 
 AHEAD = 2       # batches that are decoded while the engine runs
 
@@ -104,20 +104,12 @@ def predict(open_engine, inputs, paths, batch_size, top_k=1):
     answer, not the end. Pictures are decoded by threads while the engine runs; memory holds a few batches, however many there
     are.
     """
-    decode, running, waiting = decoder(inputs), None, collections.deque()
-    batches = (paths[begin:begin + batch_size] for begin in range(0, len(paths), batch_size))
-    with progress('predicting', len(paths)) as bar, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        def read_ahead():
-            for batch in batches:
-                waiting.append((batch, [pool.submit(prepared, path, inputs, decode) for path in batch]))
-                if len(waiting) > AHEAD:
-                    return
-
-        read_ahead()
-        while waiting:
-            batch, futures = waiting.popleft()
-            read_ahead()
-            read = [future.result() for future in futures]
+    decode, running = decoder(inputs), None
+    reading = in_order(lambda path: prepared(path, inputs, decode), paths, ahead=AHEAD * batch_size)
+    with progress('predicting', len(paths)) as bar:
+        for begin in range(0, len(paths), batch_size):
+            batch = paths[begin:begin + batch_size]
+            read = list(itertools.islice(reading, len(batch)))
             images = [image for image, _ in read if image is not None]
             if images:
                 images = np.stack(images)

@@ -22,7 +22,7 @@ ORDER = [
     ['slimtune.model'], ['slimtune.data'], ['slimtune.checkpoint'], ['slimtune.options'], ['slimtune.folders', 'slimtune.shards'],
     ['slimtune.nets', 'slimtune.preprocessing', 'slimtune.datasets'], ['slimtune.runtime'],
     ['slimtune.fetch', 'slimtune.weights', 'slimtune.archives', 'slimtune.files', 'slimtune.terminal', 'slimtune.pictures',
-     'slimtune.errors', 'slimtune'],
+     'slimtune.threads', 'slimtune.errors', 'slimtune'],
 ]
 ROW = {module: row for row, modules in enumerate(ORDER) for module in modules}
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_COMMAND, LARGEST_NETS = 400, 60, 120, 1300
