@@ -71,10 +71,11 @@ def evaluate_array(style, array, height, width, **options):
         sides *= np.float32(scaled_side(record.side, height, width)) / sides.min()
         array = _resize_bilinear(array, *np.rint(sides).astype(int))
     array = _resize_bilinear(array, height, width) if record.fit == 'resize' else _crop_or_pad(array, height, width)
-    image = array.astype(np.float32)
+    image = array.astype(np.float32, copy=False)        # resized or cropped: a copy already
     if record.unit:
         image *= np.float32(1 / 255)
-    image = (image - np.array(record.mean, np.float32)) * np.float32(record.factor)
+    image = image - np.array(record.mean, np.float32)
+    image *= np.float32(record.factor)
     if record.standardize:
         image -= image.mean(dtype=np.float64)
         image /= max(image.std(dtype=np.float64), image.size ** -0.5)
@@ -98,7 +99,7 @@ def _crop_or_pad(array, height, width):
 def _resize_bilinear(array, height, width):
     """tf.image.resize_bilinear of version 1: corners and pixel centres not aligned. Returns float32.
 
-    Only the rows and columns that count are read, so that a large picture costs what a small one does.
+    Only the rows and columns that count are read, each once, so that a large picture costs what a small one does.
     """
     def neighbours(size, new_size):
         place = np.arange(new_size, dtype=np.float32) * (np.float32(size) / np.float32(new_size))
@@ -108,17 +109,13 @@ def _resize_bilinear(array, height, width):
     above, below, down = neighbours(array.shape[0], height)
     left, right, across = neighbours(array.shape[1], width)
 
-    def between_columns(rows):
-        rows = array[rows]
-        start = rows[:, left].astype(np.float32)
-        step = rows[:, right] - start
-        step *= across[:, None]
-        step += start
-        return step
+    def between(start, end, share):
+        end -= start
+        end *= share
+        end += start
+        return end
 
-    top = between_columns(above)
-    step = between_columns(below)
-    step -= top
-    step *= down[:, None, None]
-    step += top
-    return step
+    needed, places = np.unique(np.concatenate([above, below]), return_inverse=True)
+    rows = array[needed]
+    rows = between(rows[:, left].astype(np.float32), rows[:, right].astype(np.float32), across[:, None])
+    return between(rows[places[:height]], rows[places[height:]], down[:, None, None])

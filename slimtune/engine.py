@@ -20,7 +20,7 @@ INPUT, OUTPUTS = 'input:0', ('logits:0', 'probabilities:0')
 #: pictures, each against 500 draws of 64.
 SAFETY = 1.5
 PROVED_ON, LEAST_PROVED = 64, 16    # pictures
-AT_ONCE, STREAMS = 4, min(os.cpu_count() or 1, 8)   # OpenVINO's: pictures of a stream, and streams, each of which takes memory
+AT_ONCE, STREAMS = 2, min(os.cpu_count() or 1, 8)   # OpenVINO's: pictures of a request, and streams, each of which takes memory
 LARGEST_ERROR = 0.03        # of the largest logit: an engine that is farther off would have most pictures run again
 
 
@@ -132,13 +132,13 @@ class OpenVINO:
         places = {name: n for n, output in enumerate(compiled.outputs) for name in output.get_names()}
         self._places = [places[name] for name in self._outputs]
         # No AsyncInferQueue: what its callbacks hold may be freed by a stream's own thread, which ends the process.
-        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+        self._requests = [compiled.create_infer_request() for _ in range(2 * streams)]      # a stream's next one waits for it
 
     def run(self, images):
         """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output."""
         if not self._requests:
             self._compile(len(images), images.shape[1:])
-        elif self._batch * len(self._requests) < min(len(images), AT_ONCE * STREAMS):     # more than the first time
+        elif self._batch * len(self._requests) < 2 * min(len(images), AT_ONCE * STREAMS):     # more than the first time
             self._compile(AT_ONCE * STREAMS, images.shape[1:])
         parts, free, running = [], list(self._requests), collections.deque()
         for begin in range(0, len(images), self._batch):

@@ -22,7 +22,7 @@ IMAGES = 'images'           # the op that the cut's graph begins with
 MARGIN = 1 << 30            # bytes of the disk that a cache leaves free
 PROVED_ON = 16              # pictures
 LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
-_READ_AT_ONCE = 32          # pictures
+_READ_AT_ONCE = 64          # pictures
 _ANSWERED_AT_ONCE = 512
 
 

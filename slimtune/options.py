@@ -170,7 +170,7 @@ class Tested:
                                   kind='path')
     eval_dir: str = option('/tmp/tfmodel/', 'Where metrics.json and the event file go. Folder form: FOLDER/eval.', folder=None,
                            kind='path')
-    batch_size: int = option(100, 'Pictures at once; halved by itself where memory is short.', folder=32, least=1)
+    batch_size: int = option(100, 'Pictures at once; halved by itself where memory is short.', folder=64, least=1)
     max_num_batches: int = option(None, 'Stop after so many batches. Default: every picture, once.', least=1)
     eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', least=1)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.')
@@ -213,7 +213,7 @@ class Predicted:
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.',
                                          slim=False)
     top_k: int = option(5, 'Names a picture.', slim=False, least=1)
-    batch_size: int = option(32, 'Pictures at once.', slim=False, least=1)
+    batch_size: int = option(64, 'Pictures at once.', slim=False, least=1)
     csv: bool = option(False, 'Answer as CSV.', slim=False)
     json: bool = option(False, 'Answer as JSON, one object a line.', slim=False)
 
