@@ -6,6 +6,7 @@ only the lengths of its features are read, and the integers asked for; the pictu
 import collections
 import contextlib
 import functools
+import itertools
 import mmap
 import os
 import struct
@@ -142,8 +143,8 @@ def _masked(data):
 
 def example(features):
     """A serialized tf.train.Example of {key: value or list of values}; bytes, text (as UTF-8), integers or floats."""
-    entries = [(_known_entry if isinstance(value, (str, int)) else _entry)(key, value) for key, value in sorted(features.items())]
-    return b''.join(_part(1, sum(entries, [])))
+    entries = ((_known_entry if isinstance(value, (str, int)) else _entry)(key, value) for key, value in sorted(features.items()))
+    return b''.join(_part(1, _all(entries)))
 
 
 # Messages are lists of pieces, joined once: a picture would be copied at every level else.
@@ -158,7 +159,7 @@ _known_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)      # most
 def _feature(value):
     values = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(values[0], (bytes, str)):
-        return _part(1, sum((_part(1, [one if isinstance(one, bytes) else one.encode()]) for one in values), []))
+        return _part(1, _all(_part(1, [one if isinstance(one, bytes) else one.encode()]) for one in values))
     if isinstance(values[0], float):
         return _part(2, _part(1, [struct.pack('<%df' % len(values), *values)]))
     return _part(3, _part(1, [_as_varint(one & 0xffffffffffffffff) for one in values]))
@@ -167,6 +168,10 @@ def _feature(value):
 def _part(number, pieces):
     """A field of a protocol buffer message that holds bytes, text or a message, in pieces."""
     return [_as_varint(number << 3 | 2) + _as_varint(sum(map(len, pieces)))] + pieces
+
+
+def _all(messages):
+    return list(itertools.chain.from_iterable(messages))
 
 
 def _as_varint(value):

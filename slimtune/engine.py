@@ -132,7 +132,7 @@ class OpenVINO:
         places = {name: n for n, output in enumerate(compiled.outputs) for name in output.get_names()}
         self._places = [places[name] for name in self._outputs]
         # No AsyncInferQueue: what its callbacks hold may be freed by a stream's own thread, which ends the process.
-        self._requests = [compiled.create_infer_request() for _ in range(2 * streams)]      # a stream's next one waits for it
+        self._requests = [compiled.create_infer_request() for _ in range(2 * streams)]      # one at work, one ready
 
     def run(self, images):
         """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output."""
