@@ -10,9 +10,9 @@ def evaluate_image(style, image, height, width, **options):
     """
     record = evaluation(style, **options)
     # A picture that is float already is 0..1 to inception, as in slim.
-    image = tf.image.convert_image_dtype(image, tf.float32) if record.unit else tf.cast(image, tf.float32)
+    unit = 1 / image.dtype.max if record.unit and image.dtype.is_integer else 1
     if record.grey:
-        image = to_grey(image)
+        image = to_grey(tf.cast(image, tf.float32))
     if record.central_fraction:
         image = tf.image.central_crop(image, record.central_fraction)
     if record.side:
@@ -21,7 +21,8 @@ def evaluate_image(style, image, height, width, **options):
         image = resize(image, height, width)
     else:
         image = tf.image.resize_image_with_crop_or_pad(image, height, width)
-    image = (image - record.mean) * record.factor
+    # Only now float: of the whole picture that takes as long as decoding it.
+    image = (tf.cast(image, tf.float32) * unit - record.mean) * record.factor
     return tf.image.per_image_standardization(image) if record.standardize else image
 
 
@@ -31,7 +32,7 @@ def to_grey(image):
 
 
 def resize(image, height, width):
-    """Returns the float picture [height, width, channels], version 1's bilinear way."""
+    """Returns a picture as float [height, width, channels], version 1's bilinear way."""
     return tf.squeeze(tf.image.resize_bilinear(tf.expand_dims(image, 0), [height, width]), [0])
 
 

@@ -90,10 +90,26 @@ def evaluation_batches(dataset, inputs, batch_size):
     return tf.data.make_one_shot_iterator(batches).get_next()
 
 
+def read(dataset, inputs, batch_size):
+    """Yields what evaluation_batches gives, as arrays; the next ones are decoded while the caller works."""
+    graph = tf.Graph()
+    with graph.as_default():
+        batch = evaluation_batches(dataset, inputs, batch_size)
+    # Not entered: as long as this is not read to its end, the default graph and session are the caller's.
+    with contextlib.closing(tf.Session(graph=graph, config=session_config(cpu_only=True))) as session:
+        while True:
+            try:
+                with explained():
+                    arrays = session.run(batch)
+            except tf.errors.OutOfRangeError:
+                return
+            yield arrays
+
+
 def first_images(dataset, inputs, count):
     """The first `count` pictures of a split, as evaluation prepares them: float32 [n, size, size, channels]."""
-    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session, explained():
-        return session.run(evaluation_batches(dataset, inputs, count))[0]
+    with contextlib.closing(read(dataset, inputs, count)) as batches:
+        return next(batches)[0]
 
 
 def encoded_pictures(dataset, count):

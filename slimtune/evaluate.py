@@ -3,6 +3,7 @@ import contextlib
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 
@@ -11,7 +12,7 @@ import numpy as np
 from slimtune import answers, checkpoint, data, engine, files, model, options
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
-from slimtune.runtime import session_config, tf
+from slimtune.runtime import tf
 from slimtune.terminal import next_step, progress, result, say, table
 
 MATRIX_CLASSES = 20     # more do not fit a screen
@@ -96,22 +97,17 @@ def answer(tested_model, dataset, tested, engines):
     k = min(tested.top_k, len(tested_model.class_names) - 1)
     answering = answers.open_engine(tested_model, (engines.engine, engines.precision), k,
                                 lambda: data.first_images(dataset, tested_model.inputs, engine.PROVED_ON))
-    parts, done = [], 0
-    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
-        batch = data.evaluation_batches(dataset, tested_model.inputs, tested.batch_size)
-        with data.explained(), progress('evaluating', dataset.num_samples) as bar:
-            while tested.max_num_batches is None or len(parts) < tested.max_num_batches:
-                try:
-                    images, truth, names = session.run(batch)
-                except tf.errors.OutOfRangeError:
-                    break
-                parts.append((answering.run(images, truth)[0], truth, names))
-                done += len(truth)
-                bar.advance(len(truth))
+    parts, batches = [], data.read(dataset, tested_model.inputs, tested.batch_size)
+    with data.explained(), progress('evaluating', dataset.num_samples) as bar:
+        for images, truth, names in itertools.islice(batches, tested.max_num_batches):
+            parts.append((answering.run(images, truth)[0], truth, names))
+            bar.advance(len(truth))
+    batches.close()
     answering.close()
+    logits, truth, names = (np.concatenate(part) for part in zip(*parts))
     if answering.again:
-        say('%d of %d pictures were close and decided again in float32' % (answering.again, done))
-    return tuple(np.concatenate(part) for part in zip(*parts))
+        say('%d of %d pictures were close and decided again in float32' % (answering.again, len(truth)))
+    return logits, truth, names
 
 
 def measure(logits, truth, names, top_k):

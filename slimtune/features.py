@@ -185,17 +185,14 @@ def compute(graph_def, cut, dataset, inputs, folder, kind=engine.EXACT, what='fe
 
 def _fill(running, dataset, inputs, arrays, truth, what):
     done = 0
-    with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
-        batch = data.evaluation_batches(dataset, inputs, _READ_AT_ONCE)
-        with data.explained(), progress(what, dataset.num_samples) as bar:
-            while done < dataset.num_samples:
-                images, labels, _ = session.run(batch)
-                end = done + len(labels)
-                for array, values in zip(arrays, running.run(images)):
-                    array[done:end] = values
-                truth[done:end] = labels
-                bar.advance(len(labels))
-                done = end
+    with data.explained(), progress(what, dataset.num_samples) as bar:
+        for images, labels, _ in data.read(dataset, inputs, _READ_AT_ONCE):
+            end = done + len(labels)
+            for array, values in zip(arrays, running.run(images)):
+                array[done:end] = values
+            truth[done:end] = labels
+            bar.advance(len(labels))
+            done = end
     running.close()
 
 
