@@ -9,7 +9,7 @@ import os
 
 from slimtune.errors import UserError
 from slimtune.preprocessing import preprocessing_factory
-from slimtune.runtime import session_config, tf
+from slimtune.runtime import next_of, session_config, tf
 
 SHUFFLE_BYTES = 256 << 20       # memory for shuffling encoded pictures
 _FEATURES = {                   # name: (shape, type, default)
@@ -70,7 +70,7 @@ def training_batches(dataset, inputs, batch_size, seed, step):
 
     epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(shuffled).skip(seen)
     batches = epochs.map(picture, inputs.threads).batch(batch_size, drop_remainder=True).prefetch(2)
-    return tf.data.make_one_shot_iterator(batches).get_next()
+    return next_of(batches)
 
 
 def evaluation_batches(dataset, inputs, batch_size):
@@ -87,7 +87,7 @@ def evaluation_batches(dataset, inputs, batch_size):
 
     records = tf.data.TFRecordDataset(list(dataset.data_sources))
     batches = records.map(picture, inputs.threads).batch(batch_size).prefetch(2)
-    return tf.data.make_one_shot_iterator(batches).get_next()
+    return next_of(batches)
 
 
 def read(dataset, inputs, batch_size):

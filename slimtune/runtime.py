@@ -94,6 +94,19 @@ def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
     return config
 
 
+def next_of(dataset):
+    """The tensors of a tf.data pipeline's next element.
+
+    Without TensorFlow 2's tuner: nothing is left to it here, and closing the session waits until its thread looks up, which
+    after two minutes of work takes up to one more.
+    """
+    if CURRENT:
+        settings = tf.data.Options()
+        settings.autotune.enabled = False
+        dataset = dataset.with_options(settings)
+    return tf.data.make_one_shot_iterator(dataset).get_next()
+
+
 def trains_in_bfloat16():
     """Whether this TensorFlow (2.11 or later) and this CPU (AVX512-BF16 or AMX) can."""
     if not CURRENT:
