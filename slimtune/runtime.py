@@ -97,8 +97,8 @@ def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
 def next_of(dataset):
     """The tensors of a tf.data pipeline's next element.
 
-    Without TensorFlow 2's tuner: nothing is left to it here, and closing the session waits until its thread looks up, which
-    after two minutes of work takes up to one more.
+    Without TensorFlow 2's tuner: nothing is left to it here, and now and then closing the session waits until its thread
+    looks up, which after two minutes of work takes up to one more.
     """
     if CURRENT:
         settings = tf.data.Options()

@@ -4,7 +4,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from slimtune.runtime import quick_gradients, session_config, tf
+from slimtune.runtime import CURRENT, next_of, quick_gradients, session_config, tf
 
 
 @pytest.mark.parametrize('size, kernel, padding, strides', [
@@ -41,3 +41,14 @@ def test_what_lies_before_a_fed_tensor_does_not_run():
         session.run(tf.global_variables_initializer())
         session.run(step, {cut: np.ones([2, 4, 4, 3])})
         assert (session.run(weights) == 1 - 0.5 * 32).all()
+
+
+@pytest.mark.skipif(not CURRENT, reason='TensorFlow 1 has no tuner of pipelines')
+def test_no_pipeline_has_a_tuner():
+    """Now and then closing waits for its thread (one time in four, after 6 seconds of work for 4): the setting is looked at."""
+    from tensorflow.core.framework.dataset_options_pb2 import Options
+    with tf.Graph().as_default() as graph:
+        next_of(tf.data.Dataset.range(3))
+        nodes = [node for function in graph.as_graph_def().library.function for node in function.node_def]
+    settings, = [Options.FromString(node.attr['serialized_options'].s) for node in nodes if node.op == 'OptionsDataset']
+    assert settings.autotune_options.WhichOneof('optional_enabled') and not settings.autotune_options.enabled
