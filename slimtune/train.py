@@ -149,7 +149,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         hooks = saving(run_options, saver, diverged)
         bfloat16 = not fed and in_bfloat16(engines.precision, net, folder_form)
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16, fed=bool(fed)))
-        with data.explained(run_options.batch_size), stopping() as stop, \
+        with data.explained(run_options.batch_size), stopping() as stop, event_files(), \
                 tf.train.MonitoredSession(creator, hooks) as session:
             step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)
             statistics = batch_statistics.moving(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) if folder_form else {}
@@ -219,6 +219,19 @@ def saving(run_options, saver, diverged):
         tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=folder,
                                   summary_op=tf.summary.merge_all()),
         tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=folder)]
+
+
+@contextlib.contextmanager
+def event_files():
+    """A context: the event files that are begun in it end with it.
+
+    TensorFlow keeps them open under their folder's name; a second training in this process would go on writing to them, even
+    where the folder was removed and made anew.
+    """
+    try:
+        yield
+    finally:
+        tf.summary.FileWriterCache.clear()
 
 
 def in_bfloat16(precision, net, folder_form):

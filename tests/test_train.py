@@ -62,6 +62,14 @@ def test_the_tutorials_command_trains_inception_v3_from_a_checkpoint_of_2016(dig
     assert slots and all(re.fullmatch(r'InceptionV3/(Aux)?Logits/.*/RMSProp(_1)?', name) for name in slots)
 
 
+def test_a_folder_that_was_removed_is_trained_anew_in_the_same_process_with_its_event_file(records, here):
+    """As in a notebook."""
+    for steps in (2, 3):
+        here('train', '--train_dir=run', '--model_name=lenet', '--batch_size=4', '--max_number_of_steps=%d' % steps, *records)
+        assert scalars('run')['total_loss'], steps
+        shutil.rmtree('run')
+
+
 def test_a_folder_of_pictures_is_converted_once_and_trained_whole(pic, here):
     said = here('train', 'pic', '--model', 'lenet', '--max-number', 25, '--batch', 8)
     assert 'pictures of 3 classes' in said              # it was converted
