@@ -104,3 +104,18 @@ def test_an_interrupted_command_says_so_and_exits_with_130(number, trained, tmp_
     os.close(pipe)              # what has been begun is finished
     assert process.communicate(timeout=60) == ('', 'slimtune: stopped\n')
     assert process.returncode == 130
+
+
+def test_a_command_ends_after_what_was_left_for_its_end_and_takes_nothing_apart():
+    program = ('import atexit, sys; from slimtune import cli\n'
+               'class Graph:\n'
+               '    def __del__(self): sys.stderr.write("taken apart")\n'
+               'graph = Graph()\n'
+               'def main():\n'
+               '    atexit.register(lambda: sys.stderr.write("tidied"))\n'
+               '    sys.stdout.write("said")\n'
+               '    return 3\n'
+               'cli.main = main\n'
+               'cli.run()')
+    process = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    assert (process.returncode, process.stdout, process.stderr) == (3, 'said', 'tidied')
