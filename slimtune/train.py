@@ -132,8 +132,10 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             if fed:
                 fed.feed.always[decay] = optimizer.weight_decay
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
+        ready = tf.constant([], tf.string)      # asking each variable whether it has its value takes longer than giving it
         scaffold = tf.train.Scaffold(
-            saver=saver, init_fn=lambda _, session: names and checkpoint.restore(session, resumed or warm, names))
+            saver=saver, ready_op=ready, ready_for_local_init_op=ready,
+            init_fn=lambda _, session: names and checkpoint.restore(session, resumed or warm, names))
 
         # The loop
         os.makedirs(run_options.train_dir, exist_ok=True)
@@ -146,7 +148,8 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
         model.write_labels(run_options.train_dir, class_names)
         diverged = functools.partial(not_finite, schedule.learning_rate, run_options.train_dir)
-        hooks = saving(run_options, saver, diverged)
+        changing = [v for v in slim.get_model_variables() if not (frozen and frozen(v.op.name))]
+        hooks = saving(run_options, saver, diverged, changing)
         bfloat16 = not fed and in_bfloat16(engines.precision, net, folder_form)
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16, fed=bool(fed)))
         with data.explained(run_options.batch_size), stopping() as stop, event_files(), \
@@ -210,12 +213,15 @@ def training_step(optimizer, total_loss, trained, global_step, moving_average_de
         return averages.apply(slim.get_model_variables())
 
 
-def saving(run_options, saver, diverged):
-    """The hooks that write checkpoints, summaries and the steps a second. diverged: see not_finite."""
+def saving(run_options, saver, diverged, changing):
+    """The hooks that write checkpoints, summaries and the steps a second.
+
+    diverged: see not_finite. changing: the variables that training may change.
+    """
     folder = run_options.train_dir
     return [
         tf.train.CheckpointSaverHook(folder, save_secs=run_options.save_interval_secs, saver=saver,
-                                     listeners=[Finite(slim.get_model_variables(), diverged)]),
+                                     listeners=[Finite(changing, diverged)]),
         tf.train.SummarySaverHook(save_secs=run_options.save_summaries_secs, output_dir=folder,
                                   summary_op=tf.summary.merge_all()),
         tf.train.StepCounterHook(every_n_steps=max(run_options.log_every_n_steps, 1), output_dir=folder)]
