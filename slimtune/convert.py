@@ -20,9 +20,10 @@ from slimtune.terminal import next_step, progress, say, table, warn
 from slimtune.threads import in_order
 
 _SHOWN = 20     # files named on the screen; all are in the manifest
+KEPT = 256 << 20    # bytes of pictures that stay in memory between their proof and their shard; more are read twice
 
-#: A picture that is good. digest: of its bytes. facts: a pictures.Picture.
-Good = collections.namedtuple('Good', 'candidate split digest facts')
+#: A picture that is good. digest: of its bytes. facts: a pictures.Picture. data: its bytes, None where they are not kept.
+Good = collections.namedtuple('Good', 'candidate split digest facts data')
 
 
 def run(request):
@@ -165,7 +166,7 @@ def _inspect(candidates, passed, options):
         try:
             with open(candidate.path, 'rb') as f:
                 data = f.read()
-            return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), pictures.inspect(data))
+            return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), pictures.inspect(data), data)
         except pictures.BadPicture as e:
             return str(e)
         except OSError as e:
@@ -173,12 +174,13 @@ def _inspect(candidates, passed, options):
 
     if passed and options.strict:
         raise UserError('%s: %s (--strict: nothing was written)' % passed[0])
-    good, bad = [], list(passed)
+    good, bad, size = [], list(passed), 0
     with progress('Checking', len(candidates)) as bar:
         for candidate, seen in zip(candidates, in_order(look, candidates, options.num_threads, at_once=8)):
             bar.advance(1)
             if isinstance(seen, Good):
-                good.append(seen)
+                size += len(seen.data)
+                good.append(seen if size <= KEPT else seen._replace(data=None))
             elif options.strict:
                 raise UserError('%s: %s (--strict: nothing was written)' % (candidate.name, seen))
             else:
@@ -218,10 +220,12 @@ def _write_split(exchange, name, split, chosen, classes, options):
 
 def _example(one, label):
     """The bytes of a picture's tf.train.Example, with slim's keys and those of the Inception converter."""
-    with open(one.candidate.path, 'rb') as f:
-        data = f.read()
-    if hashlib.sha256(data).hexdigest() != one.digest:
-        raise UserError('%s changed while it was being converted: start again' % one.candidate.path)
+    data = one.data
+    if data is None:
+        with open(one.candidate.path, 'rb') as f:
+            data = f.read()
+        if hashlib.sha256(data).hexdigest() != one.digest:
+            raise UserError('%s changed while it was being converted: start again' % one.candidate.path)
     return records.example(pictures.features(
         pictures.encode(data, one.facts), one.facts, label, one.candidate.label, one.candidate.name))
 

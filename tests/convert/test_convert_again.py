@@ -57,6 +57,31 @@ def test_records_without_their_pictures_are_current_until_a_shard_is_gone(pic, c
         convert_command.prepare(str(tmp_path / 'out'))
 
 
+# Between the proof and the shards
+
+@pytest.mark.parametrize('kept', [0, 1 << 30])
+def test_what_was_proved_is_what_is_written(kept, pic, noise, monkeypatch):
+    terminal.setup()
+    root = pic({'a': 10, 'b': 10})
+    victim = root / 'a' / 'new.jpg'
+    noise('new').save(str(victim))
+    proved, write = victim.read_bytes(), convert_command._write_split
+
+    def changed_first(*arguments):
+        victim.write_bytes(proved + b'more')
+        return write(*arguments)
+    monkeypatch.setattr(convert_command, 'KEPT', kept)
+    monkeypatch.setattr(convert_command, '_write_split', changed_first)
+    if kept:
+        convert_command.prepare(str(root))
+        shards = b''.join(path.read_bytes() for path in root.glob('*.tfrecord'))
+        assert proved in shards and proved + b'more' not in shards
+    else:
+        with pytest.raises(UserError, match='new.jpg changed while it was being converted: start again'):
+            convert_command.prepare(str(root))
+        assert not list(root.glob('*.tfrecord'))
+
+
 # kill -9
 
 def test_killed_at_any_moment_it_leaves_nothing_that_train_would_read(pic):
