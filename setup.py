@@ -45,6 +45,11 @@ def requirements(table):
             for version, marker in zip(versions, (REFERENCE, CURRENT)) if version]
 
 
+#: Listed, not found: a new folder is a decision.
+PACKAGES = ['slimtune'] + ['slimtune.' + name for name in (
+    'checkpoints', 'commands', 'evaluation', 'exporting', 'features', 'images', 'inference', 'options', 'storage', 'training',
+    'datasets', 'datasets.published', 'nets', 'preprocessing')]
+
 setup(
     name='slimtune',
     version=VERSION,
@@ -55,7 +60,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.7, !=3.8.*, !=3.9.*, !=3.10.*',
     # The library folders live inside the package: a top-level `datasets` would overwrite Hugging Face's.
-    packages=['slimtune', 'slimtune.datasets', 'slimtune.nets', 'slimtune.preprocessing'],
+    packages=PACKAGES,
     package_dir={'slimtune': 'slimtune', 'slimtune.datasets': 'datasets', 'slimtune.nets': 'nets',
                  'slimtune.preprocessing': 'preprocessing'},
     install_requires=requirements(REQUIRED) + [

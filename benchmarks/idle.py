@@ -6,10 +6,13 @@ FOLDER holds the records `flowers`.
 import sys
 import time
 
-from slimtune import data, model, optimizer, options, train
+from slimtune import options
 from slimtune.datasets import dataset_factory
+from slimtune.images import input_pipeline
+from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
 from slimtune.runtime import session_config, tf, trains_in_bfloat16
+from slimtune.training import losses, schedule, train
 
 BATCH, BEFORE, STEPS, BATCHES = 32, 3, 5, 30
 
@@ -17,14 +20,14 @@ BATCH, BEFORE, STEPS, BATCHES = 32, 3, 5, 30
 def main(folder):
     """Traces STEPS steps."""
     dataset = dataset_factory.get_dataset('flowers', 'train', folder)
-    inputs = model.inputs_of(nets_factory.get_net('inception_v3'), options.Net(), None, dataset.channels)
+    inputs = inputs_of(nets_factory.get_net('inception_v3'), options.Net(), None, dataset.channels)
     with tf.Graph().as_default():
         global_step = tf.train.create_global_step()
-        images, labels = data.training_batches(dataset, inputs, BATCH, 0, 0)
+        images, labels = input_pipeline.training_batches(dataset, inputs, BATCH, 0, 0)
         logits, end_points = nets_factory.get_network_fn('inception_v3', len(dataset.class_names), 0.00004, True)(images)
-        loss = tf.add_n(optimizer.losses(logits, end_points, labels, len(dataset.class_names), 0.0)
+        loss = tf.add_n(losses.losses(logits, end_points, labels, len(dataset.class_names), 0.0)
                         + tf.losses.get_regularization_losses())
-        step = train.training_step(optimizer.optimizer(options.Optimizer(), tf.constant(0.001)), loss, tf.trainable_variables(),
+        step = train.training_step(schedule.optimizer(options.Optimizer(), tf.constant(0.001)), loss, tf.trainable_variables(),
                                    global_step, None)
         with tf.Session(config=session_config(bfloat16=trains_in_bfloat16())) as session:
             session.run(tf.global_variables_initializer())

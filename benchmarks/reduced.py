@@ -9,7 +9,9 @@ import sys
 import numpy as np
 from PIL import Image
 
-from slimtune import engine, model, options
+from slimtune import options
+from slimtune.checkpoints import restored_model
+from slimtune.inference import agreement, engines
 from slimtune.preprocessing import evaluation
 
 NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 224
@@ -17,12 +19,12 @@ NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 
 
 def main(data, paths):
     """Compares the logits of pictures decoded whole and at half their size."""
-    loaded = model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
-    running = engine.load(model.freeze(loaded))
+    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
+    running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
     print('a logit moves by up to %.0f%% of the largest, and %d of %d answers change (%s, real weights; allowed: %.0f%%)' % (
         100 * np.abs(half - whole).max() / np.abs(whole).max(), (half.argmax(1) != whole.argmax(1)).sum(), len(paths), NET,
-        100 * engine.LARGEST_ERROR))
+        100 * agreement.LARGEST_ERROR))
 
 
 def prepared(path, scale):

@@ -11,9 +11,9 @@ import os
 import pkgutil
 import re
 
-from slimtune import files
 from slimtune.datasets import labels, manifest, records
 from slimtune.errors import UserError, nearest
+from slimtune.storage import atomic
 from slimtune.terminal import say, warn
 
 #: What slim's readers call the parts of a record.
@@ -69,9 +69,10 @@ def default_pattern(name):
 
 
 def registered():
-    """The registered data sets by name; on first use the modules of this package register themselves."""
-    for _, module, _ in pkgutil.iter_modules([os.path.dirname(os.path.abspath(__file__))]):
-        importlib.import_module('slimtune.datasets.' + module)
+    """The registered data sets by name; on first use guangdong and the published ones register themselves."""
+    from slimtune.datasets import guangdong, published  # noqa: F401
+    for _, module, _ in pkgutil.iter_modules(published.__path__):
+        importlib.import_module('slimtune.datasets.published.' + module)
     return _registered
 
 
@@ -102,7 +103,7 @@ def class_names(name, dataset_dir=None):
     """
     found = None
     if dataset_dir and os.path.isdir(dataset_dir):
-        files.settle(dataset_dir)
+        atomic.settle(dataset_dir)
         written = manifest.load(dataset_dir)
         found = labels.known(dataset_dir, written if written and written.name == name else None)
     known = registered().get(name)
@@ -124,7 +125,7 @@ def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
         raise UserError('which data? Add --dataset-dir, the folder of the records that convert wrote')
     if not os.path.isdir(dataset_dir):
         raise UserError('no folder %s: --dataset-dir is the folder of the records that convert wrote' % dataset_dir)
-    files.settle(dataset_dir)
+    atomic.settle(dataset_dir)
     known = registered().get(name)
     if known and known.get_split:
         from slimtune.datasets import user_module

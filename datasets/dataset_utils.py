@@ -1,8 +1,8 @@
 """The functions of slim's module of this name, for data set modules and converters written for slim."""
 import os
 
-from slimtune import files
 from slimtune.datasets import labels
+from slimtune.storage import atomic
 
 LABELS_FILENAME = 'labels.txt'
 
@@ -57,4 +57,4 @@ def read_label_file(dataset_dir, filename=LABELS_FILENAME):
 
 def write_label_file(labels_to_class_names, dataset_dir, filename=LABELS_FILENAME):
     """Writes {label: name} as lines `label:name`."""
-    files.write_text(os.path.join(dataset_dir, filename), labels.text_numbered(labels_to_class_names))
+    atomic.write_text(os.path.join(dataset_dir, filename), labels.text_numbered(labels_to_class_names))

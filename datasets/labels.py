@@ -73,3 +73,10 @@ def known(folder, manifest=None):
 
 def _at(names, label):
     return names[label] if label < len(names) else 'nothing'
+
+
+def write_folder(folder, class_names):
+    """Writes label.txt and labels.txt into a folder."""
+    from slimtune.storage import atomic
+    atomic.write_text(os.path.join(folder, 'label.txt'), text_plain(class_names))
+    atomic.write_text(os.path.join(folder, 'labels.txt'), text_numbered(class_names))

@@ -20,7 +20,7 @@ from slimtune.errors import UsageError, UserError, nearest
 
 #: command: the module whose `run(request)` runs it
 MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
-           'nets': 'nets_table', 'download': 'download'}
+           'nets': 'nets', 'download': 'download'}
 TRUE, FALSE = ('true', 't', '1', 'yes', 'y'), ('false', 'f', '0', 'no', 'n')
 HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
 SHORT = {'t': 'tensorflow_data_dir'}
@@ -77,7 +77,7 @@ def start(name, typed, words):
     terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False), verbosity=typed.get('verbosity', 0),
                    to_stderr=prefixed or name == 'predict', prefix=prefixed)     # predict's output is its answers
     request = options.understand(name, typed, words)
-    importlib.import_module('slimtune.' + MODULES[name]).run(request)
+    importlib.import_module('slimtune.commands.' + MODULES[name]).run(request)
 
 
 def command_name(word):

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytest_plugins = ['http_mirror']       # of tests/fixtures
+
 BIN = os.path.dirname(sys.executable)
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'scripts')
 DIGITS = 20         # pictures of each class in the `pictures` fixture
@@ -135,7 +137,7 @@ def said_by(capsys):
 @pytest.fixture(scope='session')
 def values():
     """values(path): every variable of a checkpoint, by name, as arrays; of the latest one where it is a folder."""
-    from slimtune.checkpoint import Checkpoint
+    from slimtune.checkpoints.checkpoint import Checkpoint
 
     def read(path):
         saved = Checkpoint(str(path))
@@ -163,13 +165,13 @@ def weights_of():
     """weights_of(net, num_classes): the variables of a net with random weights, statistics included: {name: array}."""
     import numpy as np
 
-    from slimtune import model
+    from slimtune.checkpoints import matching
     from slimtune.nets import nets_factory
     around = {'moving_variance': 1, 'gamma': 1}
 
     def draw(net, num_classes):
         rng = np.random.RandomState(0)
-        shapes = model.shapes_of(nets_factory.get_net(net), num_classes)
+        shapes = matching.shapes_of(nets_factory.get_net(net), num_classes)
 
         def value(name, shape):
             if len(shape) == 1:

@@ -10,10 +10,10 @@ import importlib
 import numpy as np
 import pytest
 
-from slimtune import data
 from slimtune.datasets import dataset_factory
+from slimtune.images import input_pipeline
+from slimtune.images.model_input import Input
 from slimtune.nets import layers
-from slimtune.pictures import Input
 from slimtune.runtime import slim, tf
 
 its_inception_v3 = importlib.import_module(slim.__name__ + '.nets.inception_v3')
@@ -124,7 +124,7 @@ FLAGS = {
 def prepared(net, dataset, weight_decay):
     """The net on the training batches of the default graph: (logits, auxiliary logits or None, one-hot labels)."""
     build, side = NETS[net]
-    images, labels = data.training_batches(dataset, Input('lenet', side), BATCH, SEED, 0)
+    images, labels = input_pipeline.training_batches(dataset, Input('lenet', side), BATCH, SEED, 0)
     return build(images, dataset.num_classes, weight_decay) + (slim.one_hot_encoding(labels, dataset.num_classes),)
 
 

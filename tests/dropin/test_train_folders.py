@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from slimtune import engine
+from slimtune.inference import engines
 from slimtune.nets import nets_factory
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import slim, tf
@@ -27,7 +27,7 @@ PIXELS = 128
 @pytest.fixture
 def running(request):
     """The name of an engine that is installed; skips where it is not."""
-    if request.param == 'openvino' and not engine.openvino():
+    if request.param == 'openvino' and not engines.openvino():
         pytest.skip('OpenVINO is not installed')
     return request.param
 
@@ -109,12 +109,12 @@ def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, righ
     paths = {picture: str(flowers / 'validation' / picture) for picture in expected[name]['probabilities']}
     bundle = tmp_path / 'bundle'
 
-    frozen = engine.load(engine.read_graph(str(bundle / 'frozen.pb'))).run(decoded_as_slim_does(list(paths.values())))[1]
+    frozen = engines.load(engines.read_graph(str(bundle / 'frozen.pb'))).run(decoded_as_slim_does(list(paths.values())))[1]
     assert largest_difference(dict(zip(paths, frozen)), expected[name]['probabilities']) <= 0.001
 
     pictures = [read(path) for path in paths.values()]
     with tf.Graph().as_default(), tf.Session() as session:
-        tf.import_graph_def(engine.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
+        tf.import_graph_def(engines.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
         encoded = session.run('probabilities:0', {'encoded:0': pictures})
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ['serve'], str(bundle / 'saved_model'))

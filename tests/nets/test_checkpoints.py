@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from slimtune import train
 from slimtune.nets import nets_factory
 from slimtune.runtime import session_config, slim, tf
+from slimtune.training import train
 
 #: net, size of the pictures, optimizer, a slot of it, and whether averages are kept. NASNet's are left out: 1,400 variables
 #: more beside 2,400 that take two to three minutes on TF 1.14 as it is, and the same line makes them for all nets.

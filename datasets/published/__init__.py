@@ -1,0 +1,1 @@
+"""The data sets that are published, one module each: classes, archives with their checksums, reader."""

@@ -1,0 +1,58 @@
+"""CIFAR-10: 60,000 pictures of 32x32 pixels, ten classes (Krizhevsky 2009).
+
+Its archive holds six pickles of Python 2: dictionaries with `data`, uint8 [10000, 3072] (the red, the green and the blue
+plane of a picture in a row), and `labels`, a list.
+"""
+from slimtune.datasets.dataset_factory import register
+from slimtune.datasets.published_data import Contents, Picture, Published, png
+from slimtune.errors import UserError
+from slimtune.storage.archives import Archive, members, unpickle
+
+CLASS_NAMES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+_SIDE = 32
+_BATCHES = {'train': ['data_batch_%d' % n for n in range(1, 6)], 'test': ['test_batch']}
+
+get_split = register('cifar10', splits={'train': 50000, 'test': 10000}, file_pattern='cifar10_%s.tfrecord',
+                     class_names=CLASS_NAMES)
+
+
+def read(paths):
+    """The pictures in the archive. paths: {archive's name: path}. Raises UserError for anything else than its pickles."""
+    path, = paths.values()
+    wanted = {name for names in _BATCHES.values() for name in names}
+    batches = {}
+    for member in members(path):
+        name = member.name.rsplit('/', 1)[-1]
+        if name in wanted:
+            batches[name] = _batch(member.stream.read(), '%s in %s' % (name, path))
+    missing = sorted(wanted.difference(batches))
+    if missing:
+        raise UserError('%s holds no %s: fetch it again' % (path, ', '.join(missing)))
+    return Contents(CLASS_NAMES, {split: [picture for name in names for picture in _pictures(name, *batches[name])]
+                                  for split, names in _BATCHES.items()})
+
+
+def _batch(pickled, what):
+    """A batch's rows (uint8 [n, 3072]) and labels ([n])."""
+    batch = unpickle(pickled, what)
+    try:
+        rows, labels = batch[b'data'], batch[b'labels']
+        if rows.shape == (len(labels), 3 * _SIDE * _SIDE) and rows.dtype == 'uint8' and set(labels) <= set(range(10)):
+            return rows, labels
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise UserError('%s is no batch of CIFAR-10: fetch the archive again' % what)
+
+
+def _pictures(name, rows, labels):
+    return [Picture(label, '%s/%05d.png' % (name, n), _picture(row)) for n, (row, label) in enumerate(zip(rows, labels))]
+
+
+def _picture(row):
+    return lambda: png([plane.tobytes() for plane in row.reshape(3, -1)], (_SIDE, _SIDE))
+
+
+PUBLISHED = Published(
+    [Archive('https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz', 170498071,
+             '6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce')],
+    {'train': ('cifar10_train.tfrecord', 1), 'test': ('cifar10_test.tfrecord', 1)}, read)

@@ -1,0 +1,1 @@
+"""Checkpoints: read, compare, restore; which net fits; published weights."""

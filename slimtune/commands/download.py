@@ -1,0 +1,54 @@
+"""`slimtune download`: published weights, and published data sets as records that slimtune and slim read."""
+import shlex
+
+from slimtune import options
+from slimtune.checkpoints import published
+from slimtune.checkpoints.weights import WEIGHTS
+from slimtune.errors import UserError, nearest
+from slimtune.images import published_set
+from slimtune.nets import nets_factory
+from slimtune.storage.cache import cache_folder
+from slimtune.terminal import next_step, result, table
+
+#: data set: the net to try first.
+DATA_SETS = {'mnist': 'lenet', 'cifar10': 'cifarnet', 'flowers': 'mobilenet_v1_025', 'imagenet': 'mobilenet_v1',
+             'visualwakewords': 'mobilenet_v1_025'}
+
+
+def run(request):
+    """The command."""
+    asked = request[options.Download]
+    if not asked.dataset_name:
+        result(overview(cache_folder(asked.cache_dir)))
+    elif asked.dataset_name in DATA_SETS:
+        folder = published_set.data_set(asked)
+        next_step('slimtune train %s --model %s' % (shlex.quote(folder), DATA_SETS[asked.dataset_name]))
+    elif asked.dataset_name not in WEIGHTS:
+        raise _unknown(asked.dataset_name)
+    else:
+        prefix = published.weights(asked)
+        net = asked.dataset_name if asked.dataset_name in nets_factory.NETS else 'NET'
+        found = net != 'NET' and not asked.output_dir and not asked.cache_dir      # train looks there by itself
+        next_step('slimtune train FOLDER --model %s%s' % (net, '' if found else ' --checkpoint-path ' + shlex.quote(prefix)))
+
+
+def overview(cache):
+    """What there is to download, and what was."""
+    rows = [[name, 'data set', 'bring its archives' if not published_set.published(name).archives else
+             _megabytes(published_set.published(name).archives), ''] for name in DATA_SETS]
+    rows += [[name, 'weights', _megabytes([archive]), published.find_weights(name, cache) or '']
+             for name, archive in WEIGHTS.items()]
+    return table(['name', 'what', 'MB', 'downloaded'], rows)
+
+
+def _megabytes(published):
+    sizes = [archive.size for archive in published]
+    return '?' if None in sizes else '%.1f' % (sum(sizes) / 1e6)
+
+
+def _unknown(name):
+    if name in nets_factory.NETS:
+        return UserError('nobody publishes weights of %s: train it without --checkpoint-path' % name)
+    near = nearest(name, list(DATA_SETS) + list(WEIGHTS))
+    return UserError('nothing called %s to download: %s`slimtune download` lists what there is' % (
+        name, 'did you mean %s? ' % ' or '.join(near) if near else ''))

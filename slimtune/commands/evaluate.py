@@ -1,0 +1,17 @@
+"""`slimtune eval`: tests a net on every image of a split, once."""
+import dataclasses
+
+from slimtune import options
+from slimtune.commands.data_set import data_set, held_out_split
+from slimtune.evaluation.evaluate import evaluate
+from slimtune.terminal import next_step
+
+
+def run(request):
+    """The command."""
+    tested, net_options, data_options = request[options.Tested], request[options.Net], data_set(request)
+    if data_options.dataset_dir and 'dataset_split_name' not in request.typed:
+        data_options = dataclasses.replace(data_options, dataset_split_name=held_out_split(data_options))
+    evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
+    next_step('slimtune export %s' % tested.checkpoint_path + (
+        '' if request.run else ' --model-name %s --label-path LABELS' % net_options.model_name))

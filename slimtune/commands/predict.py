@@ -1,0 +1,68 @@
+"""`slimtune predict`: names what is in images."""
+import csv
+import json
+import os
+import sys
+import types
+
+import numpy as np
+
+from slimtune import options
+from slimtune.errors import UsageError, UserError
+from slimtune.inference import agreement, predict
+from slimtune.terminal import result
+
+
+def run(request):
+    """The command."""
+    predicted, net_options = request[options.Predicted], request[options.Net]
+    if not predicted.checkpoint_path:
+        raise UserError('which net? slimtune predict TRAIN_FOLDER PICTURE …')
+    if not request.words:
+        raise UserError('which pictures? slimtune predict %s PICTURE …' % predicted.checkpoint_path)
+    if predicted.csv and predicted.json:
+        raise UsageError('--csv and --json: give one of them')
+    paths = predict.picture_paths(request.words)
+    asked = (request[options.Engine].engine, request[options.Engine].precision)
+    if asked[1] == 'auto' and len(paths) < agreement.LEAST_PROVED:     # a second engine for close ones would take longer
+        asked = (asked[0], 'float32')
+    opening = predict.exported if os.path.isfile(os.path.join(predicted.checkpoint_path, 'model.json')) else predict.trained
+    open_engine, inputs, names = opening(predicted, net_options, request.run, request.averages, asked)
+    k = min(predicted.top_k, len(names))
+    FORMATS['csv' if predicted.csv else 'json' if predicted.json else 'text'](
+        predict.predict(open_engine, inputs, paths, predicted.batch_size, k), names, k)
+
+
+def best(probabilities, names, k):
+    """The k best names with their probabilities, best first."""
+    return [(names[n], float(probabilities[n])) for n in np.argsort(-probabilities, kind='stable')[:k]]
+
+
+def write_text(answers, names, k):
+    """For people: the file, then a name a line."""
+    for path, probabilities, why in answers:
+        if why:
+            result('%s\n  cannot be read: %s' % (path, why))
+            continue
+        result('\n'.join([path] + ['  %6.2f%%  %s' % (100 * value, name) for name, value in best(probabilities, names, k)]))
+
+
+def write_csv(answers, names, k):
+    """file, then name and probability k times, then what was wrong."""
+    now = types.SimpleNamespace(write=lambda line: sys.stdout.write(line))      # a bar takes the place of sys.stdout
+    rows = csv.writer(now, lineterminator='\n')
+    rows.writerow(['file'] + ['%s_%d' % (what, n + 1) for n in range(k) for what in ('class', 'probability')] + ['error'])
+    for path, probabilities, why in answers:
+        answer = [('', '')] * k if why else [(name, '%.6f' % value) for name, value in best(probabilities, names, k)]
+        rows.writerow([path] + [cell for pair in answer for cell in pair] + [why or ''])
+
+
+def write_json(answers, names, k):
+    """One object a line: {"file", "classes": [{"name", "probability"}, …]} or {"file", "error"}."""
+    for path, probabilities, why in answers:
+        row = {'error': why} if why else {'classes': [
+            {'name': name, 'probability': value} for name, value in best(probabilities, names, k)]}
+        result(json.dumps(dict({'file': path}, **row), ensure_ascii=False))
+
+
+FORMATS = {'text': write_text, 'csv': write_csv, 'json': write_json}

@@ -1,0 +1,1 @@
+"""A net tested on a split: metrics, predictions, the report."""

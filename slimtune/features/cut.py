@@ -1,0 +1,69 @@
+"""Where the frozen part of a net ends and the trained part begins: the tensors that can be cached."""
+from slimtune.runtime import portable, tf
+
+IMAGES = 'images'           # the op that the cut's graph begins with
+
+
+def is_random(op):
+    """Whether an op draws anew each time it is run."""
+    return 'Random' in op.type or op.type in ('TruncatedNormal', 'Multinomial')
+
+
+def find_cut(images, target, trained):
+    """The tensors to cache: the last ones that hang on the pictures, but on no trained variable and nothing random.
+
+    images: the net's input. target: the tensor that is computed from it in the end (the loss, or logits). trained: the
+    variables that are trained. Returns a list of float tensors, empty where nothing lies between pictures and training.
+    """
+    needed = _before([target.op])
+    pictured = _after([images.op]) & needed
+    moving = _after([v.op for v in trained] + [op for op in needed if is_random(op)]) & needed
+    while True:
+        # What a moving op reads that is no picture's value but its shape is computed again from the cut.
+        shapes = {tensor.op for op in moving for tensor in op.inputs
+                  if tensor.op in pictured - moving and not tensor.dtype.is_floating}
+        if not shapes:
+            break
+        moving |= shapes
+    cut = {tensor for op in moving for tensor in op.inputs if tensor.op in pictured - moving}
+    return [] if images in cut else sorted(cut, key=lambda tensor: tensor.name)
+
+
+def _after(ops):
+    return _reach(ops, lambda op: [consumer for output in op.outputs for consumer in output.consumers()])
+
+
+def _before(ops):
+    return _reach(ops, lambda op: [tensor.op for tensor in op.inputs] + list(op.control_inputs))
+
+
+def _reach(ops, neighbours):
+    """All ops that can be reached, the first ones included."""
+    found, waiting = set(ops), list(ops)
+    while waiting:
+        for op in neighbours(waiting.pop()):
+            if op not in found:
+                found.add(op)
+                waiting.append(op)
+    return found
+
+
+def hangs_on(tensor, variables):
+    """Whether any of the variables enters the tensor."""
+    return bool(_before([tensor.op]) & {v.op for v in variables})
+
+
+def frozen_graph(session, images, cut):
+    """The graph from the placeholder IMAGES to `cut_0`, `cut_1`, … with its weights as constants: a GraphDef."""
+    outputs = [tensor.op.name for tensor in cut]
+    graph = tf.graph_util.convert_variables_to_constants(session, images.graph.as_graph_def(), outputs)
+    nodes = [node for node in graph.node if node.name != images.op.name]
+    begin = tf.NodeDef(name=images.op.name, op='Placeholder')
+    begin.attr['dtype'].type = images.dtype.as_datatype_enum
+    begin.attr['shape'].shape.CopyFrom(images.shape.as_proto())
+    # A cut may lie before another: as ops of their own they all are ends, which every engine gives.
+    ends = [tf.NodeDef(name='cut_%d' % n, op='Identity', input=[tensor.name]) for n, tensor in enumerate(cut)]
+    for end, tensor in zip(ends, cut):
+        end.attr['T'].type = tensor.dtype.as_datatype_enum
+    graph = tf.GraphDef(versions=graph.versions, node=[begin] + nodes + ends)
+    return portable(tf.graph_util.extract_sub_graph(graph, [end.name for end in ends]))

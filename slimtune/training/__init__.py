@@ -1,0 +1,1 @@
+"""Training: the page that trains, where it starts from, what is trained, schedule, losses, batch norm statistics."""

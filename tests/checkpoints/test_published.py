@@ -1,0 +1,128 @@
+"""`slimtune download NET`: real checkpoints in archives like the published ones, from a real server."""
+import os
+
+import numpy as np
+import pytest
+
+from slimtune.checkpoints import published
+from slimtune.checkpoints.checkpoint import Checkpoint
+from slimtune.checkpoints.weights import WEIGHTS
+from slimtune.commands.download import DATA_SETS
+from slimtune.nets import nets_factory
+from slimtune.runtime import tf
+
+pytestmark = pytest.mark.usefixtures('cache')
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a checkpoint of one variable: saved(value, version) -> {name: bytes}, names beginning model.ckpt."""
+    def save(value, version=tf.train.SaverDef.V1):
+        folder = tmp_path / ('saved %s' % value)
+        folder.mkdir()
+        with tf.Graph().as_default(), tf.Session() as session:
+            variable = tf.get_variable('weights', initializer=np.float32([value] * 1000))
+            session.run(variable.initializer)
+            tf.train.Saver([variable], write_version=version).save(session, str(folder / 'model.ckpt'), write_state=False)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return save
+
+
+def value(prefix):
+    return Checkpoint(prefix).value('weights')[0]
+
+
+@pytest.fixture
+def inception_v3(saved, tarred, mirror, monkeypatch):
+    """The archive of 2016: one file of the old format. Served by the mirror."""
+    monkeypatch.setenv('SLIMTUNE_MIRROR', mirror.url)
+    mirror.files['inception_v3_2016_08_28.tar.gz'] = tarred({'inception_v3.ckpt': saved(3.0)['model.ckpt']})
+
+
+def test_weights_of_2016_are_fetched_unpacked_and_found_again(download, inception_v3, mirror, cache):
+    assert published.find_weights('inception_v3') is None
+    said = download('inception_v3')
+    prefix = str(cache / 'weights' / 'inception_v3' / 'inception_v3.ckpt')
+    assert published.find_weights('inception_v3') == prefix
+    assert published.find_weights('inception_v3', str(cache / 'elsewhere')) is None
+    assert value(prefix) == 3
+    assert 'Nobody publishes a checksum of inception_v3_2016_08_28.tar.gz. Recorded' in said
+    assert said.splitlines()[-1] == 'Next: slimtune train FOLDER --model inception_v3'
+    assert 'was downloaded before' in download('inception-v3'.replace('-', '_')) and len(mirror.seen) == 1
+
+
+def test_weights_are_put_where_the_scripts_look_for_them(download, inception_v3, mirror, tmp_path):
+    folder = tmp_path / 'checkpoints'
+    download('inception_v3', '--output-dir', folder)
+    assert [path.name for path in folder.iterdir()] == ['inception_v3.ckpt'] and value(str(folder / 'inception_v3.ckpt')) == 3
+    assert 'is there already' in download('inception_v3', '--output-dir', folder, '--cache-dir', tmp_path / 'empty')
+    assert len(mirror.seen) == 1
+
+
+def test_newer_archives_hold_a_checkpoint_of_several_files(download, saved, tarred, mirror, tmp_path):
+    files = saved(2.0, tf.train.SaverDef.V2)
+    mirror.files['mobilenet_v2_0.35_224.tgz'] = tarred(
+        dict({'./' + name.replace('model', 'mobilenet_v2_0.35_224'): data for name, data in files.items()},
+             **{'./mobilenet_v2_0.35_224_frozen.pb': b'not wanted'}))
+    said = download('mobilenet_v2_035', '--from', mirror.url)
+    folder = os.path.dirname(published.find_weights('mobilenet_v2_035'))
+    assert sorted(os.listdir(folder)) == ['mobilenet_v2_035.ckpt.data-00000-of-00001', 'mobilenet_v2_035.ckpt.index'], said
+    assert value(os.path.join(folder, 'mobilenet_v2_035.ckpt')) == 2
+
+
+def test_of_two_checkpoints_the_moving_averages_are_taken(download, saved, tarred, tmp_path):
+    contents = {}
+    for folder, number in (('pristine', 1.0), ('ema', 4.0)):
+        contents.update({'v3-large_224_1.0_float/%s/model-540000%s' % (folder, name[len('model.ckpt'):]): data
+                         for name, data in saved(number, tf.train.SaverDef.V2).items()})
+    (tmp_path / 'v3-large_224_1.0_float.tgz').write_bytes(tarred(contents))
+    download('mobilenet_v3_large', '--from', tmp_path)
+    assert value(published.find_weights('mobilenet_v3_large')) == 4
+
+
+def test_an_archive_with_other_weights_is_refused_and_leaves_nothing(download, saved, tarred, mirror, cache):
+    mirror.files['inception_v3_2016_08_28.tar.gz'] = tarred({'inception_v4.ckpt': saved(3.0)['model.ckpt']})
+    assert 'should hold one checkpoint inception_v3.ckpt, but holds inception_v4.ckpt' in download(
+        'inception_v3', '--from', mirror.url, code=1)
+    assert published.find_weights('inception_v3') is None
+
+
+def test_a_malicious_archive_is_refused_and_leaves_nothing(download, saved, tarred, mirror, cache, tmp_path):
+    mirror.files['inception_v3_2016_08_28.tar.gz'] = tarred({'inception_v3.ckpt': saved(3.0)['model.ckpt'],
+                                                              '../../../evil': b'evil'})
+    assert 'would land outside its folder, ../../../evil' in download('inception_v3', '--from', mirror.url, code=1)
+    assert published.find_weights('inception_v3') is None and not list(tmp_path.rglob('evil'))
+
+
+def test_a_published_sum_is_held_to(download, saved, tarred, tmp_path):
+    (tmp_path / 'inception_v1_2016_08_28.tar.gz').write_bytes(tarred({'inception_v1.ckpt': saved(1.0)['model.ckpt']}))
+    said = download('inception_v1', '--from', tmp_path, code=1)
+    assert WEIGHTS['inception_v1'].sha256 in said
+    assert (tmp_path / 'inception_v1_2016_08_28.tar.gz').exists()
+
+
+def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
+    assert 'nobody publishes weights of lenet' in download('lenet', code=1)
+    assert 'did you mean inception_v3' in download('inception_v33', code=1)
+
+
+def test_without_a_name_all_there_is_is_listed(download):
+    said = download()
+    for name in list(WEIGHTS) + list(DATA_SETS):
+        assert any(line.split()[:1] == [name] for line in said.splitlines())
+
+
+def test_the_one_command_that_gets_weights_is_named(cache):
+    line = published.how_to_get('inception_v3')
+    assert line.startswith('slimtune download inception_v3 ') and '\n' not in line
+    assert 'inception_v3_2016_08_28.tar.gz' in line and str(cache) in line
+    assert published.how_to_get('lenet') == 'nobody publishes weights of lenet'
+
+
+def test_the_table_is_whole():
+    names = [archive.name for archive in WEIGHTS.values()]
+    assert len(set(names)) == len(names)
+    assert set(WEIGHTS) - {'mobilenet_v1_0.25_128'} <= set(nets_factory.NETS)
+    for archive in WEIGHTS.values():
+        assert archive.checkpoint and archive.address.startswith(('http://', 'https://'))
+        assert archive.sha256 is None or len(archive.sha256) == 64 and archive.size

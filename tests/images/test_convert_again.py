@@ -1,0 +1,109 @@
+"""What convert leaves behind for others: for train, which calls it, and where it was killed."""
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from slimtune import terminal
+from slimtune.datasets import dataset_factory
+from slimtune.errors import UserError
+from slimtune.images import conversion
+
+
+def tree(folder):
+    """Every file of a folder: {path: hash}."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob('*') if path.is_file()}
+
+
+# For train, which converts what was not converted yet
+
+def test_a_folder_is_converted_once_and_again_when_its_pictures_change(pic, noise):
+    terminal.setup()
+    root = pic({'a': 10, 'b': 10})
+    assert not conversion.is_current(str(root))
+    assert conversion.prepare(str(root)).name == 'pic'
+    shards = [path for path in tree(root) if path.endswith('.tfrecord')]
+    times = [os.stat(path).st_mtime_ns for path in shards]
+    assert conversion.prepare(str(root)).name == 'pic'
+    assert [os.stat(path).st_mtime_ns for path in shards] == times, 'nothing twice'
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    assert not conversion.is_current(str(root))
+    written = conversion.prepare(str(root))
+    assert sum(facts['pictures'] for facts in written.splits.values()) == 21
+    os.remove(shards[0])
+    assert not conversion.is_current(str(root))
+
+
+def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3, '--seed', 7)
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    terminal.setup()
+    written = conversion.prepare(str(root))
+    assert (written.name, written.seed, written.validation_fraction) == ('mine', 7, 0)
+    assert (written.splits['train']['pictures'], len(written.splits['train']['shards'])) == (21, 3)
+
+
+def test_records_without_their_pictures_are_current_until_a_shard_is_gone(pic, convert, tmp_path):
+    convert('-t', pic({'a': 10, 'b': 10}), '--output-dir', tmp_path / 'out')
+    assert conversion.prepare(str(tmp_path / 'out')).name == 'pic'
+    os.remove(str(tmp_path / 'out' / 'pic_train_00001-of-00002.tfrecord'))
+    with pytest.raises(UserError, match='pic_train_00001-of-00002.tfrecord is gone'):
+        conversion.prepare(str(tmp_path / 'out'))
+
+
+# Between the proof and the shards
+
+@pytest.mark.parametrize('kept', [0, 1 << 30])
+def test_what_was_proved_is_what_is_written(kept, pic, noise, monkeypatch):
+    terminal.setup()
+    root = pic({'a': 10, 'b': 10})
+    victim = root / 'a' / 'new.jpg'
+    noise('new').save(str(victim))
+    proved, write = victim.read_bytes(), conversion._write_split
+
+    def changed_first(*arguments):
+        victim.write_bytes(proved + b'more')
+        return write(*arguments)
+    monkeypatch.setattr(conversion, 'KEPT', kept)
+    monkeypatch.setattr(conversion, '_write_split', changed_first)
+    if kept:
+        conversion.prepare(str(root))
+        shards = b''.join(path.read_bytes() for path in root.glob('*.tfrecord'))
+        assert proved in shards and proved + b'more' not in shards
+    else:
+        with pytest.raises(UserError, match='new.jpg changed while it was being converted: start again'):
+            conversion.prepare(str(root))
+        assert not list(root.glob('*.tfrecord'))
+
+
+# kill -9
+
+def test_killed_at_any_moment_it_leaves_nothing_that_train_would_read(pic):
+    root = pic({'train/a': 40, 'train/b': 40, 'validation/a': 5, 'validation/b': 5})
+    program = [sys.executable, '-m', 'slimtune.cli', 'convert', '-t', str(root), '--train-shards', '8']
+    begun = time.time()
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    whole = time.time() - begun
+    os.remove(str(root / 'train/a/0.jpg'))
+    old, new, seen = 80, 79, []
+    for attempt in range(6):
+        process = subprocess.Popen(program + ['--seed', str(attempt)], stdout=subprocess.DEVNULL)
+        time.sleep(whole * (0.5 + 0.1 * attempt))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        try:
+            dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+        except UserError:
+            seen.append('refused')
+            continue
+        seen.append(dataset.num_samples)
+        assert sum(sum(dataset_factory.records.scan(path).labels.values()) for path in dataset.data_sources) == seen[-1]
+        assert set(seen) <= {old, new}
+    assert not [name for name in os.listdir(str(root)) if name.startswith('.')], 'nothing half-written is left'
+    assert json.loads((root / 'dataset.json').read_text())['splits']['train']['pictures'] == seen[-1]

@@ -1,0 +1,161 @@
+"""The house keeps itself: who may import whom, how long a file may be, and that nothing stays undocumented."""
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from slimtune import cli, options
+
+HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGES = {'slimtune': 'slimtune', 'nets': 'slimtune.nets', 'datasets': 'slimtune.datasets',
+            'preprocessing': 'slimtune.preprocessing'}
+
+#: A package imports from its own row and from those below it, never from above.
+ORDER = [
+    ['cli'], ['commands'], ['exporting', 'evaluation', 'training'], ['features'], ['inference'],
+    ['checkpoints', 'images', 'options'], ['datasets', 'nets', 'preprocessing'], ['storage'], ['runtime', 'terminal', 'errors'],
+]
+ROW = {package: row for row, packages in enumerate(ORDER) for package in packages}
+LONGEST_FILE, LONGEST_FUNCTION, LONGEST_COMMAND, LARGEST_NETS = 400, 60, 120, 1300
+
+
+def sources(*folders):
+    """The paths of all Python files in folders of the house, subfolders included, relative to it."""
+    found = []
+    for folder in folders:
+        for place, _, names in os.walk(os.path.join(HOUSE, folder)):
+            found += [os.path.relpath(os.path.join(place, name), HOUSE) for name in names if name.endswith('.py')]
+    return sorted(found)
+
+
+def text(path):
+    with open(os.path.join(HOUSE, path), encoding='utf-8') as f:
+        return f.read()
+
+
+def name_of(path):
+    """The module of a file: nets/vgg.py is slimtune.nets.vgg."""
+    folder, name = os.path.split(path)
+    first, _, inner = folder.partition(os.sep)
+    return '.'.join(filter(None, [PACKAGES[first], inner.replace(os.sep, '.'), name[:-3]]))
+
+
+MODULES = {name_of(path): path for path in sources(*PACKAGES)}
+
+
+def imports(path):
+    """The modules that a file imports, anywhere in it. `from slimtune import data` is slimtune.data."""
+    found = set()
+    for node in ast.walk(ast.parse(text(path))):
+        if isinstance(node, ast.Import):
+            found.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, '%s imports relatively' % path
+            inner = ['%s.%s' % (node.module, name.name) for name in node.names]
+            found.update(one if one in MODULES or one + '.__init__' in MODULES else node.module for one in inner)
+    return found
+
+
+def row(module):
+    """The row of a module: its package's, or its own where it lies in slimtune itself. Only the version lies below all."""
+    package = module.split('.')[1] if '.' in module else '__init__'
+    assert package == '__init__' or package in ROW, '%s has no place in ORDER' % module
+    return ROW.get(package, len(ORDER))
+
+
+@pytest.mark.parametrize('module', sorted(MODULES))
+def test_a_module_imports_from_its_own_row_and_below(module):
+    for imported in sorted(imports(MODULES[module])):
+        if imported.split('.')[0] == 'slimtune':
+            assert row(imported) >= row(module), '%s imports %s, which stands above it' % (module, imported)
+        if module.startswith('slimtune.commands.'):
+            assert not imported.startswith('slimtune.commands.') or imported == 'slimtune.commands.data_set', \
+                '%s imports another command, %s' % (module, imported)
+
+
+def test_only_runtime_imports_tensorflow():
+    heavy = re.compile(r'(tensorflow|tf_slim|tf_keras|keras)(\.|$)')
+    for path in sources('benchmarks', 'scripts', 'tests', *PACKAGES):
+        if path != os.path.join('slimtune', 'runtime.py'):
+            assert not [name for name in imports(path) if heavy.match(name)], path
+
+
+def test_the_library_folders_are_imported_as_parts_of_slimtune():
+    """`import nets` would be another module than slimtune.nets, and registrations would land in the wrong one."""
+    for path in sources('benchmarks', 'scripts', 'tests', *PACKAGES):
+        assert not [name for name in imports(path) if name.split('.')[0] in ('nets', 'datasets', 'preprocessing')], path
+
+
+@pytest.mark.parametrize('path', sources('benchmarks', 'scripts', 'tests', *PACKAGES))
+def test_a_file_is_short_and_so_are_its_functions(path):
+    assert len(text(path).splitlines()) <= LONGEST_FILE
+    commands = ['slimtune/training/train.py'] + ['slimtune/commands/%s.py' % name for name in cli.MODULES.values()]
+    for node in ast.walk(ast.parse(text(path))):
+        if isinstance(node, ast.FunctionDef):
+            last = max(inner.lineno for inner in ast.walk(node) if hasattr(inner, 'lineno'))
+            longest = LONGEST_COMMAND if path in commands else LONGEST_FUNCTION
+            assert last - node.lineno < longest, '%s is %d lines long' % (node.name, last - node.lineno + 1)
+
+
+@pytest.mark.parametrize('path', sources(*PACKAGES))
+def test_a_module_and_its_public_functions_say_what_they_are_for(path):
+    tree = ast.parse(text(path))
+    assert not tree.body or ast.get_docstring(tree) or os.path.basename(path) == '__init__.py'
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
+            assert ast.get_docstring(node), node.name
+
+
+def test_all_nets_together_stay_small():
+    """slim's are 9,200 lines."""
+    assert 0 < sum(len(text(path).splitlines()) for path in sources('nets')) <= LARGEST_NETS
+
+
+def test_no_path_of_a_machine_is_in_the_product():
+    paths = sources('benchmarks', 'scripts', *PACKAGES) + ['README.md', 'Makefile', 'setup.py', 'pyproject.toml']
+    paths += [os.path.join('scripts', name) for name in os.listdir(os.path.join(HOUSE, 'scripts')) if name.endswith('.sh')]
+    for path in paths:
+        assert not re.search(r'/(work|root|home/\w+)/', text(path)), path
+
+
+def test_every_command_has_its_module_and_its_lines_in_the_readme():
+    readme = text('README.md')
+    assert set(cli.MODULES) == set(options.COMMANDS)
+    for command, module in cli.MODULES.items():
+        assert 'slimtune.commands.' + module in MODULES, module
+        assert re.search(r'slimtune %s\b' % command, readme), 'README.md does not say what slimtune %s does' % command
+
+
+def test_the_readme_has_every_option_as_it_is():
+    tables = subprocess.run([sys.executable, os.path.join(HOUSE, 'scripts', 'options_table.py')], stdout=subprocess.PIPE,
+                            check=True).stdout.decode('utf-8').strip()
+    for command in options.COMMANDS:
+        for name in options.fields(command):
+            assert '| `%s` |' % options.flag(name) in tables
+    assert tables in text('README.md'), 'put the output of scripts/options_table.py into README.md'
+
+
+def test_the_readme_shows_what_was_measured():
+    results = os.path.join(HOUSE, 'benchmarks', 'results')
+    for name in sorted(os.listdir(results)):
+        if name.endswith('.md'):
+            assert text(os.path.join(results, name)) in text('README.md'), name
+        elif name.endswith('.png'):
+            assert '(benchmarks/results/%s)' % name in text('README.md')
+
+
+def test_an_option_that_commands_share_is_of_one_type():
+    types = {}
+    for command in options.COMMANDS:
+        for name, field in options.fields(command).items():
+            assert types.setdefault(name, field.type) is field.type, name
+            assert field.metadata['help'].rstrip().endswith('.'), name
+
+
+def test_no_two_groups_of_a_command_have_the_same_option():
+    for name, command in options.COMMANDS.items():
+        everything = [field for group in command.groups for field in group.__dataclass_fields__]
+        assert len(everything) == len(set(everything)), name
