@@ -2,7 +2,7 @@
 
 The slim way is the whole net at every step, in float32 on TensorFlow, statistics updated. Times are those of whole commands.
 Where the slim way takes too long to wait for, its steps are measured and the rest is computed, and the row says so. Writes
-benchmarks/results/RUNTIME.md, .json and .png. SLIMTUNE_TEST_DATA names the folder of real pictures and weights.
+benchmarks/results/RUNTIME.md, .json and .png. SLIMTUNE_TEST_DATA names the folder of real images and weights.
 """
 import json
 import os

@@ -1,6 +1,6 @@
-"""How long a step that trains all of inception_v3 waits for its pictures.
+"""How long a step that trains all of inception_v3 waits for its images.
 
-`python -m benchmarks.idle FOLDER` prints the share of a step and the pictures a second that the pipeline gives alone.
+`python -m benchmarks.idle FOLDER` prints the share of a step and the images a second that the pipeline gives alone.
 FOLDER holds the records `flowers`.
 """
 import sys
@@ -42,7 +42,7 @@ def main(folder):
 
 
 def waiting(session, step):
-    """The share of a step's time in which its pictures were waited for."""
+    """The share of a step's time in which its images were waited for."""
     traced = tf.RunMetadata()
     begun = time.time()
     session.run(step, options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=traced)

@@ -1,4 +1,4 @@
-"""The picture of a run: how many times faster, and how many times were aimed at."""
+"""The image of a run: how many times faster, and how many times were aimed at."""
 
 
 def draw(path, measured, targets, title):

@@ -1,7 +1,7 @@
-"""What decoding at half the size would do to answers: `python -m benchmarks.reduced DATA PICTURE …` prints a line.
+"""What decoding at half the size would do to answers: `python -m benchmarks.reduced DATA IMAGE …` prints a line.
 
-DATA holds the real weights of mobilenet_v1. Inception's evaluation reads single pixels, so that a picture whose pixels were
-averaged in twos is another picture to it.
+DATA holds the real weights of mobilenet_v1. Inception's evaluation reads single pixels, so that an image whose pixels were
+averaged in twos is another image to it.
 """
 import os
 import sys
@@ -18,7 +18,7 @@ NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 
 
 
 def main(data, paths):
-    """Compares the logits of pictures decoded whole and at half their size."""
+    """Compares the logits of images decoded whole and at half their size."""
     loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
     running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
@@ -28,7 +28,7 @@ def main(data, paths):
 
 
 def prepared(path, scale):
-    """A picture as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
+    """An image as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
     with Image.open(path) as image:
         image.draft('RGB', tuple(side // scale for side in image.size))
         return evaluation.evaluate_array('inception', np.asarray(image), SIZE, SIZE)

@@ -12,18 +12,18 @@ import subprocess
 import sys
 import time
 
-from benchmarks import pictures
+from benchmarks import images
 from slimtune.errors import UserError
 
 BIN = os.path.dirname(sys.executable)
 HERE = os.path.dirname(os.path.abspath(__file__))
 RESULTS = os.path.join(HERE, 'results')
-PICTURES = 2934             # for training, as many as flower_photos has in slim's split
+IMAGES = 2934             # for training, as many as flower_photos has in slim's split
 STEPS, BATCH = 1000, 32
 SLIM = ['--feature-cache', 'off', '--batch-norm', 'update']
 SLIM_ENGINE = ['--engine', 'tensorflow', '--precision', 'float32']
 HEADS = 'InceptionV3/Logits,InceptionV3/AuxLogits'
-MANY, SMALL_SIDE = 100000, 107      # pictures, and their side in pixels where only their number matters
+MANY, SMALL_SIDE = 100000, 107      # images, and their side in pixels where only their number matters
 
 #: A command that has run. seconds: as a whole. said: what it printed. peak: resident MB at most.
 Ran = collections.namedtuple('Ran', 'seconds said peak')
@@ -36,7 +36,7 @@ class Bench:
         self.folder = folder
         self.data = os.environ.get('SLIMTUNE_TEST_DATA')
         if not self.data or not os.path.isdir(self.data):
-            raise UserError('set SLIMTUNE_TEST_DATA to the folder of real pictures and weights')
+            raise UserError('set SLIMTUNE_TEST_DATA to the folder of real images and weights')
         self._known = {}
 
     def path(self, *names):
@@ -75,26 +75,26 @@ class Bench:
 # Material that several rows use
 
 def flowers(bench):
-    """The folder with records of PICTURES training and the 200 real validation pictures."""
-    place = pictures.repeated(bench.data, bench.path('flowers'), PICTURES)
+    """The folder with records of IMAGES training and the 200 real validation images."""
+    place = images.repeated(bench.data, bench.path('flowers'), IMAGES)
     shutil.copytree(os.path.join(bench.data, 'flowers', 'validation'), os.path.join(place, 'validation'))
     bench.run('convert', place, '--quiet')
     return place
 
 
 def many_flowers(bench):
-    """The folder with records of MANY pictures: the shards of `flowers`, each linked as often as it takes."""
+    """The folder with records of MANY images: the shards of `flowers`, each linked as often as it takes."""
     place, source = bench.path('many'), bench.once(flowers)
     os.mkdir(place)
     with open(os.path.join(source, 'dataset.json'), encoding='utf-8') as f:
         manifest = json.load(f)
     train = manifest['splits']['train']
-    times = -(-MANY // PICTURES)
+    times = -(-MANY // IMAGES)
     shards = [dict(shard, name='%02d_%s' % (n, shard['name']), source=shard['name'])
               for n in range(times) for shard in train['shards']]
     for shard in shards:
         os.link(os.path.join(source, shard.pop('source')), os.path.join(place, shard['name']))
-    train.update(shards=shards, pictures=times * PICTURES, per_class=[times * n for n in train['per_class']])
+    train.update(shards=shards, images=times * IMAGES, per_class=[times * n for n in train['per_class']])
     manifest['splits'] = {'train': train}
     with open(os.path.join(place, 'dataset.json'), 'w', encoding='utf-8') as f:
         json.dump(manifest, f)
@@ -121,7 +121,7 @@ def slim_step(bench):
 
 
 def fitted(bench):
-    """A train folder of an inception_v3 that knows its training pictures, as a real net does, although its trunk is random:
+    """A train folder of an inception_v3 that knows its training images, as a real net does, although its backbone is random:
     else every other answer would be close, and be computed twice."""
     place = bench.path('fitted')
     bench.run('train', *flags(bench, 'inception_v3', place, 0.006), *new_heads(bench), '--optimizer', 'adam', '--opt_epsilon',
@@ -179,7 +179,7 @@ def result(slim, ours, unit, note='', faster_is_more=False, ratio=True):
 
 def convert(bench):
     """3670 flowers, every one decoded to prove that it is whole; slim's own converter decodes one after the other."""
-    place = pictures.repeated(bench.data, bench.path('to_convert'), 3670)
+    place = images.repeated(bench.data, bench.path('to_convert'), 3670)
     program = 'import sys; from benchmarks.slim_convert import convert; convert(sys.argv[1], sys.argv[2], int(sys.argv[3]))'
     one, two = (bench.command([sys.executable, '-c', program, os.path.join(place, 'train'), bench.path('slims.tfrecord'),
                                threads]).seconds for threads in '12')
@@ -205,14 +205,14 @@ def small_head(bench, name, place, *more):
 
 
 def tested(bench, name):
-    """The accuracy of a train folder on the validation pictures, in percent."""
+    """The accuracy of a train folder on the validation images, in percent."""
     bench.run('eval', bench.path(name), '--quiet', *SLIM_ENGINE)
     with open(bench.path(name, 'eval', 'metrics.json'), encoding='utf-8') as f:
         return 100 * json.load(f)['accuracy']
 
 
 def accuracy(bench):
-    """Three seeds of slim's flags on 600 pictures, plain and on cached features; and what no flags give."""
+    """Three seeds of slim's flags on 600 images, plain and on cached features; and what no flags give."""
     place = bench.path('real')
     shutil.copytree(os.path.join(bench.data, 'flowers'), place)
     bench.run('convert', place, '--dataset-name', 'flowers', '--quiet')
@@ -246,20 +246,20 @@ def inception_all(bench):
     except UserError as e:
         if 'bfloat16' not in str(e):
             raise
-        return result(slim, slim, 'pictures/s', 'no bfloat16 on this runtime or CPU', True, ratio=False)
+        return result(slim, slim, 'images/s', 'no bfloat16 on this runtime or CPU', True, ratio=False)
     note, before = 'in float32 here %.2f' % slim, os.path.join(RESULTS, 'tensorflow-1.14.0.json')
     if os.path.isfile(before):
         with open(before, encoding='utf-8') as f:
             slim = json.load(f)['rows'].get('inception_all', {'slim': slim})['slim']
         note += '; the slim way as measured on TensorFlow 1.14'
-    return result(slim, ours, 'pictures/s', note, True)
+    return result(slim, ours, 'images/s', note, True)
 
 
 def idle(bench):
-    """How long the training of everything waits for pictures."""
+    """How long the training of everything waits for images."""
     ran = bench.command([sys.executable, '-m', 'benchmarks.idle', bench.once(flowers)])
     share, alone = map(float, ran.said.split()[-2:])
-    return result(None, 100 * share, '% of a step', 'the pipeline alone gives %.0f pictures/s' % alone)
+    return result(None, 100 * share, '% of a step', 'the pipeline alone gives %.0f images/s' % alone)
 
 
 def evaluation(bench):
@@ -267,29 +267,29 @@ def evaluation(bench):
     words = ['eval', bench.once(fitted), '--dataset-split-name', 'train', '--dataset-dir', bench.once(flowers),
              '--dataset-name', 'flowers']
     slim = _whole(lambda batches: bench.run(*words, *SLIM_ENGINE, '--batch_size', BATCH, '--max-num-batches', batches).seconds,
-                  BATCH, 8, PICTURES)
+                  BATCH, 8, IMAGES)
     ours = bench.run(*words)
-    again = re.search(r'(\d+) of \d+ pictures were close', ours.said)
-    return result(PICTURES / slim, PICTURES / ours.seconds, 'pictures/s', 'both from start to end, the slim way computed from 8 '
-                  'batches; ours with its proof; %s pictures again in float32' % (again.group(1) if again else 'no'), True)
+    again = re.search(r'(\d+) of \d+ images were close', ours.said)
+    return result(IMAGES / slim, IMAGES / ours.seconds, 'images/s', 'both from start to end, the slim way computed from 8 '
+                  'batches; ours with its proof; %s images again in float32' % (again.group(1) if again else 'no'), True)
 
 
 def first_answer(bench):
     """From typing to the first answer."""
-    picture = pictures.some(bench.data, 1)[0]
-    seconds = sorted(bench.run('predict', bench.once(exported), picture).seconds for _ in range(5))
+    image = images.some(bench.data, 1)[0]
+    seconds = sorted(bench.run('predict', bench.once(exported), image).seconds for _ in range(5))
     return result(None, seconds[2], 's')
 
 
 def folder(bench):
-    """A folder of 640 pictures."""
-    place = os.path.join(pictures.repeated(bench.data, bench.path('folder'), 640), 'train')
+    """A folder of 640 images."""
+    place = os.path.join(images.repeated(bench.data, bench.path('folder'), 640), 'train')
     return _predicted(bench, place, sorted(os.path.join(path, name) for path, _, names in os.walk(place) for name in names))
 
 
 def large(bench):
-    """Pictures of 2560x1920."""
-    paths = pictures.enlarged(bench.data, bench.path('large'), 48)
+    """Images of 2560x1920."""
+    paths = images.enlarged(bench.data, bench.path('large'), 48)
     whole = _predicted(bench, bench.path('large'), paths)
     half = bench.command([sys.executable, '-m', 'benchmarks.reduced', bench.data] + paths[:24]).said.strip().split('\n')[-1]
     return dict(whole, note='decoded whole, for at half the size %s' % half)
@@ -300,27 +300,27 @@ def _predicted(bench, place, paths):
     slim = _whole(lambda part: bench.run('predict', bench.once(exported), '--csv', *SLIM_ENGINE, *paths[:16 * part]).seconds, 16,
                   min(len(paths) // 16, 12), len(paths))
     ours = bench.run('predict', bench.once(exported), place, '--csv').seconds
-    return result(len(paths) / slim, len(paths) / ours, 'pictures/s', 'both from start to end', True)
+    return result(len(paths) / slim, len(paths) / ours, 'images/s', 'both from start to end', True)
 
 
 def _whole(seconds, size, most, count):
-    """The seconds of `count` pictures from start to end, from those of one part of `size` pictures and of `most` parts."""
+    """The seconds of `count` images from start to end, from those of one part of `size` images and of `most` parts."""
     one, several = seconds(1), seconds(most)
     return one + (count / size - 1) * (several - one) / (most - 1)
 
 
 def memory(bench):
-    """Features of MANY pictures: what is resident, and what they take on the disk."""
+    """Features of MANY images: what is resident, and what they take on the disk."""
     peaks, sizes = [], []
     for name, place in (('few', bench.once(flowers)), ('many', bench.once(many_flowers))):
         words = flags(bench, 'inception_v3', bench.path('memory_' + name)) + new_heads(bench)
         words[words.index(HEADS)] = words[-1] = 'InceptionV3/Logits'
         ran = bench.run('train', *words, '--dataset_dir', place, '--train_image_size', SMALL_SIDE, '--max_number_of_steps', 100)
-        count, size = re.search(r'Features of (\d+) pictures: ([\d.]+) MB', ran.said).groups()
+        count, size = re.search(r'Features of (\d+) images: ([\d.]+) MB', ran.said).groups()
         peaks.append(ran.peak)
         sizes.append(float(size) * 1e6 / int(count) / 1024)
-    return result(None, sizes[1], 'KiB a picture', 'resident at most %.0f MB with %s pictures, %.0f MB with %d, features '
-                  'included; pictures of %d pixels' % (peaks[1], count, peaks[0], PICTURES, SMALL_SIDE))
+    return result(None, sizes[1], 'KiB an image', 'resident at most %.0f MB with %s images, %.0f MB with %d, features '
+                  'included; images of %d pixels' % (peaks[1], count, peaks[0], IMAGES, SMALL_SIDE))
 
 
 def help_text(bench):
@@ -337,18 +337,18 @@ def _everywhere(most):
 ROWS = {
     'help': Row('slimtune train --help', help_text, _everywhere(0.3)),
     'convert': Row('convert 3670 flowers, all verified', convert, _everywhere(3)),
-    'head': Row('head of mobilenet_v1_025, 128 px, %d pictures, %d steps, whole command' % (PICTURES, STEPS), head,
+    'head': Row('head of mobilenet_v1_025, 128 px, %d images, %d steps, whole command' % (IMAGES, STEPS), head,
                 {'amx': 10, 'avx512_bf16': 8}, '1.14'),
-    'accuracy': Row('the same on 600 pictures, three seeds: right of 200, mean', accuracy, {}),
+    'accuracy': Row('the same on 600 images, three seeds: right of 200, mean', accuracy, {}),
     'inception_head': Row('heads of inception_v3, %d steps, whole command' % STEPS, inception_head,
                           {'amx': 45, 'avx512_bf16': 22}, '1.14'),
     'inception_head_again': Row('the same with another rate, features cached', lambda bench: inception_head(bench, 0.002),
                                 {'amx': 80, 'avx512_bf16': 80}, '1.14'),
     'inception_all': Row('inception_v3, everything, pipeline included', inception_all, {'amx': 6.3, 'avx512_bf16': 3.2}),
-    'idle': Row('the same: waiting for pictures', idle, _everywhere(1)),
-    'eval': Row('eval inception_v3, %d pictures' % PICTURES, evaluation, {'amx': 6.5, 'avx512_bf16': 2.2}),
+    'idle': Row('the same: waiting for images', idle, _everywhere(1)),
+    'eval': Row('eval inception_v3, %d images' % IMAGES, evaluation, {'amx': 6.5, 'avx512_bf16': 2.2}),
     'predict_first': Row('predict: first answer of an exported inception_v3', first_answer, _everywhere(1)),
     'predict_folder': Row('predict a folder of 640, inception_v3', folder, {'amx': 6.5, 'avx512_bf16': 2.2}),
-    'predict_large': Row('predict pictures of 2560x1920, inception_v3', large, {}),
-    'memory': Row('features of %d pictures, Logits of inception_v3' % MANY, memory, _everywhere(8.01)),
+    'predict_large': Row('predict images of 2560x1920, inception_v3', large, {}),
+    'memory': Row('features of %d images, Logits of inception_v3' % MANY, memory, _everywhere(8.01)),
 }

@@ -30,7 +30,7 @@ _COUNTING_IS_LONG = 1 << 30     # bytes
 class DataSet:
     """What a module says about its data set; what lies in the folder says it better.
 
-    splits: {split: pictures, or None where unknown}. file_pattern: file names with %s for the split. class_names: by
+    splits: {split: images, or None where unknown}. file_pattern: file names with %s for the split. class_names: by
     label, or None. channels: 1 where the records, being older than ours, do not say that they are grey. get_split:
     slim's function of a user's module.
     """
@@ -113,10 +113,10 @@ def class_names(name, dataset_dir=None):
 def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
     """A split of a data set as a slim.dataset.Dataset, checked: every shard there and whole, every label in range.
 
-    dataset_dir: its folder; '' gives what the module says, without pictures. file_pattern: names of the shards in
+    dataset_dir: its folder; '' gives what the module says, without images. file_pattern: names of the shards in
     `dataset_dir`, %s being the split. reader: slim's; TFRecords by default.
     Beside slim's fields (data_sources: list of paths, num_samples, num_classes, labels_to_names, ...) it has name,
-    split_name, dataset_dir, class_names (by label), per_class (pictures by label) and channels (1 or 3).
+    split_name, dataset_dir, class_names (by label), per_class (images by label) and channels (1 or 3).
     Raises UserError for an unknown name or split, missing, empty, stale or damaged shards and labels out of range.
     """
     if dataset_dir == '':
@@ -151,7 +151,7 @@ def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
 
 
 def _without_folder(name, split_name):
-    """What a data set's module knows, and no pictures: slim's export script gives no folder, it asks for the classes alone."""
+    """What a data set's module knows, and no images: slim's export script gives no folder, it asks for the classes alone."""
     found = class_names(name) or ['class %d' % label for label in range(num_classes(name))]
     return describe(name, split_name, '', [], found, [], registered()[name].channels or 3)
 
@@ -212,7 +212,7 @@ def complete(paths):
     for (stem, total, ending), numbers in sorted(sets.items()):
         missing = sorted(set(range(total)) - numbers)
         if missing:
-            raise UserError('%s%05d-of-%05d%s is missing: convert the pictures again, or bring it back'
+            raise UserError('%s%05d-of-%05d%s is missing: convert the images again, or bring it back'
                             % (stem, missing[0], total, ending))
     if len(sets) > 1:
         raise UserError('more than one set of shards: %s: remove the stale one' % ' and '.join(
@@ -243,7 +243,7 @@ def by_label(counts, classes, name):
 def compare(said, counted, name, split_name):
     """Says loudly where a module's count of a split is wrong."""
     if said not in (None, counted):
-        warn('the module of %s says that %s has %d pictures, but its records hold %d: using %d'
+        warn('the module of %s says that %s has %d images, but its records hold %d: using %d'
              % (name, split_name, said, counted, counted))
 
 
@@ -254,7 +254,7 @@ def unknown_split(name, split_name, splits):
 
 def _split_of(splits, split_name, name):
     """splits[split_name]; a UserError where there is none or it is empty."""
-    usable = [split for split, facts in splits.items() if facts is None or facts['pictures']]
+    usable = [split for split, facts in splits.items() if facts is None or facts['images']]
     if split_name not in usable:
         raise unknown_split(name, split_name, usable)
     return splits[split_name]

@@ -14,10 +14,10 @@ FORMAT = 1
 class Manifest:
     """name: of the data set. classes: names by label; labels begin at 0.
 
-    splits: {split: {'pictures': n, 'per_class': [n, ...], 'shards': [{'name', 'bytes', 'records'}, ...]}}.
-    left_out: [{'file', 'why'}, ...]. channels: 1 where every picture is grey, else 3. seed, validation_fraction: as
-    convert was told (fraction None: the folder was split already). source: the pictures' folder, seen from this one.
-    fingerprint: of the pictures' names, sizes and times. version: slimtune's.
+    splits: {split: {'images': n, 'per_class': [n, ...], 'shards': [{'name', 'bytes', 'records'}, ...]}}.
+    left_out: [{'file', 'why'}, ...]. channels: 1 where every image is grey, else 3. seed, validation_fraction: as
+    convert was told (fraction None: the folder was split already). source: the images' folder, seen from this one.
+    fingerprint: of the images' names, sizes and times. version: slimtune's.
     """
     name: str
     classes: list
@@ -43,7 +43,7 @@ class Manifest:
             path = os.path.join(folder, shard['name'])
             size = os.path.getsize(path) if os.path.isfile(path) else None
             if size != shard['bytes']:
-                raise UserError('%s is %s: convert the pictures again' % (
+                raise UserError('%s is %s: convert the images again' % (
                     path, 'gone' if size is None else 'empty' if not size else
                     '%d bytes long where %s says %d' % (size, NAME, shard['bytes'])))
             paths.append(path)
@@ -64,4 +64,4 @@ def load(folder):
         names = {field.name for field in dataclasses.fields(Manifest)}
         return Manifest(**{name: value for name, value in facts.items() if name in names})
     except (ValueError, KeyError, TypeError) as e:
-        raise UserError('%s is damaged (%s): convert the pictures again' % (path, e)) from e
+        raise UserError('%s is damaged (%s): convert the images again' % (path, e)) from e

@@ -8,17 +8,17 @@ import io
 Published = collections.namedtuple('Published', 'archives shards read needs')
 Published.__new__.__defaults__ = ('',)
 
-#: class_names: by label. splits: {split: [Picture, ...]}, in the order of the records.
+#: class_names: by label. splits: {split: [Image, ...]}, in the order of the records.
 Contents = collections.namedtuple('Contents', 'class_names splits')
 
-#: label: an integer. name: of its file. read: function that returns the encoded picture. features: {key: [values]} of its
+#: label: an integer. name: of its file. read: function that returns the encoded image. features: {key: [values]} of its
 #: record, beside those that every record has.
-Picture = collections.namedtuple('Picture', 'label name read features')
-Picture.__new__.__defaults__ = (None,)
+PublishedImage = collections.namedtuple('Image', 'label name read features')
+PublishedImage.__new__.__defaults__ = (None,)
 
 
 def png(planes, size):
-    """A picture as PNG. planes: the bytes of each channel, one (grey) or three. size: (width, height)."""
+    """An image as PNG. planes: the bytes of each channel, one (grey) or three. size: (width, height)."""
     from PIL import Image
     bands = [Image.frombytes('L', size, plane) for plane in planes]
     encoded = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Writes TFRecord files, counts their records and reads their labels: no TensorFlow, no picture decoded.
+"""Writes TFRecord files, counts their records and reads their labels: no TensorFlow, no image decoded.
 
 A record is its length (8 bytes), a checksum (4), the bytes of a tf.train.Example and a checksum (4). Of the Example
-only the lengths of its features are read, and the integers asked for; the picture between them is skipped.
+only the lengths of its features are read, and the integers asked for; the image between them is skipped.
 """
 import collections
 import contextlib
@@ -15,7 +15,7 @@ import google_crc32c
 
 from slimtune.errors import UserError
 
-#: labels: {label: records}. channels: 1 where every record says that its picture is grey, else 3.
+#: labels: {label: records}. channels: 1 where every record says that its image is grey, else 3.
 Shard = collections.namedtuple('Shard', 'labels channels')
 
 _LABEL, _CHANNELS = b'image/class/label', b'image/channels'
@@ -25,7 +25,7 @@ _HEADER, _FOOTER = 12, 4
 def scan(path):
     """Reads a file of records: a Shard. Raises UserError for a file that is empty, cut short or something else."""
     if not os.path.isfile(path):
-        raise UserError('%s is gone: convert the pictures again' % path)
+        raise UserError('%s is gone: convert the images again' % path)
     facts = os.stat(path)
     return _scan(path, facts.st_size, facts.st_mtime_ns)
 
@@ -33,19 +33,19 @@ def scan(path):
 @functools.lru_cache(maxsize=None)
 def _scan(path, size, _mtime):
     if not size:
-        raise UserError('%s is empty: convert the pictures again, or remove it' % path)
+        raise UserError('%s is empty: convert the images again, or remove it' % path)
     labels, channels, at = collections.Counter(), set(), 0
     with open(path, 'rb') as f, contextlib.closing(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)) as data:
         while at < size:
             length = struct.unpack_from('<Q', data, at)[0] if at + _HEADER <= size else size
             if at + _HEADER + length + _FOOTER > size:
                 raise UserError(
-                    '%s is cut short after %d records: convert the pictures again' % (path, sum(labels.values()))
+                    '%s is cut short after %d records: convert the images again' % (path, sum(labels.values()))
                     if at else '%s is no file of records, or cut short in the first one' % path)
             try:
                 found = _integers(data, at + _HEADER, at + _HEADER + length)
             except (ValueError, IndexError) as e:
-                raise UserError('%s: record %d is damaged: convert the pictures again'
+                raise UserError('%s: record %d is damaged: convert the images again'
                                 % (path, sum(labels.values()))) from e
             if _LABEL not in found:
                 raise UserError('%s: record %d has no image/class/label' % (path, sum(labels.values())))
@@ -108,7 +108,7 @@ def _signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-# Writing: importing TensorFlow for it would take longer than checking a thousand pictures
+# Writing: importing TensorFlow for it would take longer than checking a thousand images
 
 @contextlib.contextmanager
 def writer(path):
@@ -147,13 +147,13 @@ def example(features):
     return b''.join(_part(1, _all(entries)))
 
 
-# Messages are lists of pieces, joined once: a picture would be copied at every level else.
+# Messages are lists of pieces, joined once: an image would be copied at every level else.
 
 def _entry(key, value):
     return _part(1, _part(1, [key.encode()]) + _part(2, _feature(value)))
 
 
-_known_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)      # most pictures share most of what is said of them
+_known_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)      # most images share most of what is said of them
 
 
 def _feature(value):

@@ -71,7 +71,7 @@ def _apply(net, text, keep_prob):
     return layers.apply_row(net, text)
 
 
-def _trunk(net, rows, keep_prob, end_points, prefix=''):
+def _backbone(net, rows, keep_prob, end_points, prefix=''):
     """Applies all rows; dropout and norm are no end points."""
     entries = [(None if text.startswith(('dropout', 'norm')) else prefix + layers.row(text).scope, text) for text in rows]
     return layers.run(net, entries, lambda net, entry: _apply(net, entry[1], keep_prob), end_points)
@@ -85,7 +85,7 @@ def build_small(images, num_classes=10, is_training=False, dropout_keep_prob=1 -
     """
     (rows, last_rows), (last, predictions, arguments), end_points = TABLES[table], SMALL_HEADS[table], {}
     with tf.variable_scope(scope, table, [images]), layers.training(is_training=is_training):
-        net = _trunk(images, rows, dropout_keep_prob, end_points)
+        net = _backbone(images, rows, dropout_keep_prob, end_points)
         if not num_classes:
             return net, end_points
         for text in last_rows:
@@ -100,13 +100,13 @@ def build(images, num_classes=1000, is_training=True, dropout_keep_prob=1 - NETS
     """AlexNet, OverFeat and VGG: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are fc7's map. Either global_pool, which averages it, or spatial_squeeze=False, which
-    leaves the logits a map, makes them take larger pictures.
+    leaves the logits a map, makes them take larger images.
     """
     (rows, fc_rows), end_points = TABLES[table], {}
     with tf.variable_scope(scope, table, [images]) as own, layers.training(is_training=is_training):
-        net = _trunk(images, rows, dropout_keep_prob, end_points, own.name + '/')
+        net = _backbone(images, rows, dropout_keep_prob, end_points, own.name + '/')
         with slim.arg_scope([slim.conv2d], **FC.get(table, {})):
-            net = _trunk(net, fc_rows, dropout_keep_prob, end_points, own.name + '/')
+            net = _backbone(net, fc_rows, dropout_keep_prob, end_points, own.name + '/')
             if global_pool:
                 net = end_points['global_pool'] = tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')
             if not num_classes:

@@ -211,9 +211,9 @@ def _apply(net, entry, apply_row):
 
 def base(images, final_endpoint=None, min_depth=16, depth_multiplier=1.0, scope=None, reuse=None, output_stride=None,
          table=None, designs=DESIGNS):
-    """The trunk: images [batch, height, width, 3] -> the map of final_endpoint, end_points.
+    """The backbone: images [batch, height, width, 3] -> the map of final_endpoint, end_points.
 
-    depth_multiplier: of all depths, to no less than min_depth. output_stride: from this reduction of the picture on,
+    depth_multiplier: of all depths, to no less than min_depth. output_stride: from this reduction of the image on,
     rows dilate instead of striding, where a table is of nothing but rows; ValueError for one the net never has.
     """
     design, end_points = designs[table], {}

@@ -29,7 +29,7 @@ def batch_norm(inputs, is_training=True, frozen=None, scope=None, **kwargs):
 def dropout(inputs, keep_prob=0.5, is_training=True, frozen=None, seed=0, scope=None, default_scope='Dropout', whole=False):
     """Dropout (Srivastava et al. 2014), repeatable: `inputs` scaled to keep their mean, a share of 1 - keep_prob zero.
 
-    keep_prob: 0-D, or float. whole: drops whole pictures [batch, ...], not single values. The mask depends on `seed`, the
+    keep_prob: 0-D, or float. whole: drops whole images [batch, ...], not single values. The mask depends on `seed`, the
     layer's scope and the global step alone. tf.nn.dropout's state is in no checkpoint, so with it a resumed run would
     differ from an uninterrupted one.
     """
@@ -159,7 +159,7 @@ def run(net, table, apply, end_points, final_endpoint=None):
     return net
 
 
-#: What follows a trunk: the last pooling (its kernel, None for all of the map; scope; end point), dropout's
+#: What follows a backbone: the last pooling (its kernel, None for all of the map; scope; end point), dropout's
 #: scope, an end point after it, the row of the logits (without a kernel they are fully connected), the scope of the
 #: probabilities, and an op that names the logits.
 Head = collections.namedtuple('Head', 'kernel pool pooled dropout pre_logits logits predictions output', defaults=(

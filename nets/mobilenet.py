@@ -127,9 +127,9 @@ def bottleneck(net, row, end_points):
     return net
 
 
-def trunk(images, table='mobilenet_v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
+def backbone(images, table='mobilenet_v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
           min_depth=8, divisible_by=8, output_stride=None):
-    """The trunk of a table, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
+    """The backbone of a table, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
 
     depth_multiplier: scales all depths, to multiples of divisible_by and no less than min_depth; below 1 not the last
     one in finegrain_classification_mode. final_endpoint, output_stride: as for inception.base.
@@ -156,10 +156,10 @@ def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=1 -
               prediction_fn=slim.softmax, scope='MobilenetV2', base_only=False, **base):
     """MobileNet v2, v3 and EdgeTPU: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
-    num_classes: None gives the pooled features. base_only: gives the trunk's map. base: arguments of trunk.
+    num_classes: None gives the pooled features. base_only: gives the backbone's map. base: arguments of backbone.
     """
     with tf.variable_scope(scope, 'MobilenetV2', [images]), layers.training(is_training=is_training):
-        net, end_points = trunk(tf.identity(images, 'input'), **base)
+        net, end_points = backbone(tf.identity(images, 'input'), **base)
         if base_only:
             return net, end_points
         head = layers.Head(None, dropout='Dropout', output='output')

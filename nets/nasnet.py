@@ -26,7 +26,7 @@ PNASNET = Cell(['sep5 p + max3 p', 'sep7 h + max3 h', 'sep5 h + sep3 h', 'sep3 2
 #: cells: the ordinary ones, in three parts. reduction: the cell that begins a part, striding; None where the part's
 #: first ordinary cell strides instead. depth: of the first part's blocks, doubled in the next. imagenet: whether the
 #: stem strides, and two striding cells follow it. skip: whether the cell after a reduction cell takes as p what the
-#: reduction cell took. drop_path: the share of pictures that the last cell's branches drop at the end of `steps`.
+#: reduction cell took. drop_path: the share of images that the last cell's branches drop at the end of `steps`.
 Table = collections.namedtuple('Table', 'normal reduction cells depth stem_depth imagenet skip drop_path steps')
 TABLES = {
     'nasnet_cifar': Table(NORMAL, REDUCTION, 18, 32, 96, False, False, 0.4, 937500),

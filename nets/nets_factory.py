@@ -14,7 +14,7 @@ from slimtune.errors import UserError, nearest
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """What is to be known about a net. Sizes are sides of square pictures in pixels."""
+    """What is to be known about a net. Sizes are sides of square images in pixels."""
     name: str
     builder: str                            #: 'inception:build': a function of a module of slimtune.nets
     arg_scope: str                          #: its arg scope, a function of the same module
@@ -23,12 +23,12 @@ class Net:
     output: str                             #: the op of the probabilities; of the logits where slim has no other
     arguments: dict                         #: of the builder: its table, its width
     parameters: int                         #: trained ones, without an auxiliary head, for `classes`
-    multiply_adds: int                      #: for a picture (video: 64 frames) of image_size
+    multiply_adds: int                      #: for an image (video: 64 frames) of image_size
     accuracy: Optional[Tuple[float, Optional[float]]] = None    #: published ImageNet top-1 and top-5, percent
     source: str = 'slim'                    #: who published it: 'slim' is the table of slim's README
     classes: int = 1001                     #: of the published weights
     image_size: int = 224
-    smallest: int = 1                       #: the smallest picture it can be built for
+    smallest: int = 1                       #: the smallest image it can be built for
     largest: Optional[int] = None           #: the largest that gives one row of logits, where there is a limit
     preprocessing: str = 'inception'
     channels: int = 3
@@ -142,12 +142,12 @@ def get_net(name):
 
 
 def check_image_size(net, size, single=True):
-    """Refuses, before anything is built, a picture of `size` x `size` pixels that `net` (a record) cannot take.
+    """Refuses, before anything is built, an image of `size` x `size` pixels that `net` (a record) cannot take.
 
-    single: whether a picture has one row of logits, as it must in training; a map of them has no largest picture.
+    single: whether an image has one row of logits, as it must in training; a map of them has no largest image.
     """
     if size < net.smallest or (single and net.largest and size > net.largest):
-        raise UserError('%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
+        raise UserError('%s takes no images of %dx%d: its sides are %s, usually %d' % (
             net.name, size, size, '%d to %d' % (net.smallest, net.largest) if net.largest
             else 'at least %d' % net.smallest, net.image_size))
 
@@ -184,7 +184,7 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False, froze
     num_classes: None gives features instead of logits. weight_decay: of the L2 regularizer. frozen: None or a predicate
     on a layer's full variable scope, see layers.py. seed: of dropout.
     Returns network_fn(images, **kwargs) -> logits, end_points, with default_image_size and the record as `net`.
-    UserError for an unknown name and, when called, for pictures of a size the net cannot take.
+    UserError for an unknown name and, when called, for images of a size the net cannot take.
     """
     net = get_net(name)
 

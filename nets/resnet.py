@@ -56,7 +56,7 @@ def build(images, num_classes=None, is_training=True, global_pool=True, output_s
     """images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
     Features (num_classes None) are the pooled map [batch, 1, 1, 2048], or the map without global_pool. output_stride:
-    dilate instead of making the map smaller than a 4th, 8th, 16th or 32nd of the picture; ValueError for another.
+    dilate instead of making the map smaller than a 4th, 8th, 16th or 32nd of the image; ValueError for another.
     """
     if output_stride is not None and output_stride % 4:
         raise ValueError('output_stride %s is no multiple of 4' % output_stride)

@@ -1,1 +1,1 @@
-"""From a decoded picture to what a net takes: four styles, each for training and for evaluation."""
+"""From a decoded image to what a net takes: four styles, each for training and for evaluation."""

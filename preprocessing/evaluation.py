@@ -1,4 +1,4 @@
-"""How each style prepares a picture for evaluation, as a record, and its reader that needs numpy alone.
+"""How each style prepares an image for evaluation, as a record, and its reader that needs numpy alone.
 
 graph.py reads the same records into a TensorFlow graph. The figures are slim's.
 """
@@ -13,7 +13,7 @@ GREY = (0.2989, 0.5870, 0.1140)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What happens to a picture of 0..255, in this order."""
+    """What happens to an image of 0..255, in this order."""
 
     grey: bool = False                          # made grey
     unit: bool = False                          # pixels become 0..1
@@ -22,7 +22,7 @@ class Evaluation:
     fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' around the middle, or 'resize'
     mean: Tuple[float, ...] = (0.0,)            # subtracted, by channel
     factor: float = 1.0                         # then multiplied by
-    standardize: bool = False                   # to mean 0 and deviation 1 of the picture itself
+    standardize: bool = False                   # to mean 0 and deviation 1 of the image itself
 
 
 RECORDS = {
@@ -34,7 +34,7 @@ RECORDS = {
 
 
 def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None):
-    """Returns the style's record. crop_image=False: the whole picture (inception). resize_side_min: side (vgg)."""
+    """Returns the style's record. crop_image=False: the whole image (inception). resize_side_min: side (vgg)."""
     record = RECORDS[style]
     if use_grayscale:
         mean = record.mean if len(record.mean) == 1 else (float(np.dot(GREY, record.mean)),)
@@ -45,7 +45,7 @@ def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None
 
 
 def scaled_side(side, height, width, at_least=None):
-    """Returns the pixels that a picture's shorter side is resized to before it is cropped to height x width.
+    """Returns the pixels that an image's shorter side is resized to before it is cropped to height x width.
 
     It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim refuses,
     get it in proportion to the 224 it is meant for.
@@ -55,7 +55,7 @@ def scaled_side(side, height, width, at_least=None):
 
 
 def evaluate_array(style, array, height, width, **options):
-    """Prepares one picture for a net without TensorFlow.
+    """Prepares one image for a net without TensorFlow.
 
     array: uint8 [h, w, channels]. options: evaluation's. Returns float32 [height, width, channels], what
     graph.evaluate_image gives but for the last bits.
@@ -99,7 +99,7 @@ def _crop_or_pad(array, height, width):
 def _resize_bilinear(array, height, width):
     """tf.image.resize_bilinear of version 1: corners and pixel centres not aligned. Returns float32.
 
-    Only the rows and columns that count are read, each once, so that a large picture costs what a small one does.
+    Only the rows and columns that count are read, each once, so that a large image costs what a small one does.
     """
     def neighbours(size, new_size):
         place = np.arange(new_size, dtype=np.float32) * (np.float32(size) / np.float32(new_size))

@@ -1,6 +1,6 @@
 """A preprocessing by name: that of a style (inception, vgg, lenet, cifarnet) or of any net, which names its style.
 
-Imports neither TensorFlow nor numpy: what builds the graph is imported when a picture comes.
+Imports neither TensorFlow nor numpy: what builds the graph is imported when an image comes.
 resnet_v2 keeps vgg, as slim has it, though its published weights were trained with inception's at 299 pixels.
 """
 from slimtune.errors import UserError, nearest
@@ -23,7 +23,7 @@ def style_of(name):
 
 
 def get_preprocessing(name, is_training=False, use_grayscale=False):
-    """Returns slim's `preprocess(image, output_height, output_width, **kwargs)` for one picture.
+    """Returns slim's `preprocess(image, output_height, output_width, **kwargs)` for one image.
 
     image: uint8 [h, w, channels], of any size. The answer is float32 [output_height, output_width, channels], one
     channel with use_grayscale. Keyword arguments are slim's, by style (see training.py and evaluation.evaluation),

@@ -1,7 +1,7 @@
-"""How each style augments a picture for training: what slim's train script does, drawn from a key.
+"""How each style augments an image for training: what slim's train script does, drawn from a key.
 
-A key is an int64 tensor [2] that the caller mixes from seed, picture and epoch. Nothing else decides what is drawn, so
-a run repeats from its seed, in whatever order its threads work. Every function takes one uint8 picture [h, w, 3] and
+A key is an int64 tensor [2] that the caller mixes from seed, image and epoch. Nothing else decides what is drawn, so
+a run repeats from its seed, in whatever order its threads work. Every function takes one uint8 image [h, w, 3] and
 returns float32 [height, width, channels] in the range of the style's evaluation. Without a key one is drawn. The
 functions of the styles are named for them; the figures are slim's.
 """
@@ -10,8 +10,8 @@ from slimtune.preprocessing.evaluation import evaluation, scaled_side
 from slimtune.preprocessing.graph import evaluate_image, resize, resize_shorter_side, to_grey
 from slimtune.runtime import tf
 
-#: The crop of Szegedy et al. 2014 (section 6) with slim's figures: share of the picture's area, width / height, the
-#: share of some object's box that it must hold, and how often it is tried before the whole picture is taken.
+#: The crop of Szegedy et al. 2014 (section 6) with slim's figures: share of the image's area, width / height, the
+#: share of some object's box that it must hold, and how often it is tried before the whole image is taken.
 AREA = (0.05, 1.0)
 ASPECT = (0.75, 1.33)
 OBJECT_COVERED = 0.1
@@ -21,8 +21,8 @@ ATTEMPTS = 100
 def window(shape, key, bbox=None):
     """Draws inception's crop as int32 [4]: top, left, height, width in pixels.
 
-    shape: the picture's (height, width, channels), a tensor. bbox: [1, n, 4] boxes of objects as shares of the
-    picture (ymin, xmin, ymax, xmax); none stands for one box around the whole picture, so that less than a tenth of
+    shape: the image's (height, width, channels), a tensor. bbox: [1, n, 4] boxes of objects as shares of the
+    image (ymin, xmin, ymax, xmax); none stands for one box around the whole image, so that less than a tenth of
     the area is then never taken. All attempts are drawn at once and the first that fits is the answer: the
     distribution of tf.image.sample_distorted_bounding_box, which cannot take its seed from a tensor.
     """
@@ -30,7 +30,7 @@ def window(shape, key, bbox=None):
     area = sides[0] * sides[1]
     aspect, size, down, across = tf.unstack(tf.random.stateless_uniform([4, ATTEMPTS], key))
     aspect = ASPECT[0] + aspect * (ASPECT[1] - ASPECT[0])
-    # Height is uniform from the smallest area's to the largest whose width, rounded, fits into the picture.
+    # Height is uniform from the smallest area's to the largest whose width, rounded, fits into the image.
     lowest, highest = (tf.rint(tf.sqrt(limit * area / aspect)) for limit in AREA)
     highest = tf.minimum(tf.minimum(highest, tf.floor((sides[1] + 0.4999) / aspect)), sides[0])
     lowest = tf.minimum(lowest, highest)
@@ -48,7 +48,7 @@ def window(shape, key, bbox=None):
 
 def crop_jpeg(encoded, key, bbox=None):
     """Decodes no more of a JPEG than the crop that `window` draws: uint8 [height, width, 3], and then `inception` with
-    crop_image=False and the same key gives, bit for bit, what it gives for the whole picture.
+    crop_image=False and the same key gives, bit for bit, what it gives for the whole image.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
     top, left, height, width = tf.unstack(window(shape, key, bbox))
@@ -78,7 +78,7 @@ def inception(image, height, width, use_grayscale=False, key=None, bbox=None, fa
     crop_image=False leaves the crop out, as in slim, or does what follows `crop_jpeg`.
     """
     if not fast_mode:
-        raise UserError('fast_mode=False is not there: leave it out, and pictures are augmented as slim trains')
+        raise UserError('fast_mode=False is not there: leave it out, and images are augmented as slim trains')
     key = _new_key() if key is None else key
     if crop_image:
         top, left, crop_height, crop_width = tf.unstack(window(tf.shape(image), key, bbox))

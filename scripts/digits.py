@@ -1,4 +1,4 @@
-"""Writes the handwritten digits that scikit-learn ships as pictures: FOLDER/CLASS/*.png, 28 pixels square, grey.
+"""Writes the handwritten digits that scikit-learn ships as images: FOLDER/CLASS/*.png, 28 pixels square, grey.
 
     python scripts/digits.py FOLDER 5 6 7 8 9
 """
@@ -13,7 +13,7 @@ NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight',
 
 
 def write(folder, digits):
-    """Writes the pictures of `digits` (numbers 0 to 9) and returns how many there are."""
+    """Writes the images of `digits` (numbers 0 to 9) and returns how many there are."""
     data = load_digits()
     written = 0
     for number, (image, digit) in enumerate(zip(data.images, data.target)):
@@ -27,4 +27,4 @@ def write(folder, digits):
 
 
 if __name__ == '__main__':
-    print('%d pictures in %s' % (write(sys.argv[1], set(map(int, sys.argv[2:]))), sys.argv[1]))
+    print('%d images in %s' % (write(sys.argv[1], set(map(int, sys.argv[2:]))), sys.argv[1]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fine-tunes Inception v3 on the pictures in pic/train/CLASS and pic/validation/CLASS: its head, then all of it.
+# Fine-tunes Inception v3 on the images in pic/train/CLASS and pic/validation/CLASS: its head, then all of it.
 set -euo pipefail
 
-# Where the pictures are, and where the published weights, the records and the trained nets go
-PICTURES=${PICTURES:-pic}
+# Where the images are, and where the published weights, the records and the trained nets go
+IMAGES=${IMAGES:-pic}
 PRETRAINED_CHECKPOINT_DIR=${PRETRAINED_CHECKPOINT_DIR:-guangdong/pretrained}
 DATASET_DIR=${DATASET_DIR:-guangdong/data}
 TRAIN_DIR=${TRAIN_DIR:-guangdong/train_dir}
@@ -12,7 +12,7 @@ ALL_STEPS=${ALL_STEPS:-500}
 
 slimtune download inception_v3 --output-dir "$PRETRAINED_CHECKPOINT_DIR"
 if ! compgen -G "$DATASET_DIR/guangdong_train_*.tfrecord" > /dev/null; then
-  slimtune convert -t "$PICTURES" --output-dir "$DATASET_DIR" --dataset-name guangdong --train-shards 2 --validation-shards 2
+  slimtune convert -t "$IMAGES" --output-dir "$DATASET_DIR" --dataset-name guangdong --train-shards 2 --validation-shards 2
 fi
 
 train() {

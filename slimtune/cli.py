@@ -92,8 +92,8 @@ def overview():
     """What `slimtune` alone says."""
     rows = ['  %-9s %s' % (name, command.summary) for name, command in options.COMMANDS.items()]
     return '\n'.join([
-        'slimtune fine-tunes image classifiers: from a folder of pictures to a tested, exported net.', '',
-        'Commands:'] + rows + ['', 'Begin with a folder that has one folder of pictures for each class:',
+        'slimtune fine-tunes image classifiers: from a folder of images to a tested, exported net.', '',
+        'Commands:'] + rows + ['', 'Begin with a folder that has one folder of images for each class:',
                                '  ' + options.COMMANDS['convert'].example,
                                'All options of a command: slimtune COMMAND --help. Versions: slimtune --version'])
 
@@ -203,7 +203,7 @@ def _boolean(text):
 def _parser(name):
     command = options.COMMANDS[name]
     first = command.first and options.fields(name)[command.first].metadata['kind']
-    words = ('' if not command.first else ' [FOLDER]' if first == 'path' else ' [NAME]') + (' PICTURE …' if command.rest else '')
+    words = ('' if not command.first else ' [FOLDER]' if first == 'path' else ' [NAME]') + (' IMAGE …' if command.rest else '')
     parser = _Parser(
         prog='slimtune ' + name, usage='slimtune %s%s [options]' % (name, words), formatter_class=_Help, add_help=False,
         allow_abbrev=False, argument_default=argparse.SUPPRESS, description='%s\n  %s' % (command.summary, command.example),

@@ -115,7 +115,7 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def progress(what, total=None, unit='pictures'):
+def progress(what, total=None, unit='images'):
     """A bar for the block's work: gives an object whose `advance(n, text)` moves it. total: None where the end is open."""
     if not watched():
         yield _Lines(what, total, unit)

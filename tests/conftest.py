@@ -1,4 +1,4 @@
-"""What all tests share: the command as a user runs it, real pictures, real folders."""
+"""What all tests share: the command as a user runs it, real images, real folders."""
 import os
 import subprocess
 import sys
@@ -9,7 +9,7 @@ pytest_plugins = ['http_mirror']       # of tests/fixtures
 
 BIN = os.path.dirname(sys.executable)
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'scripts')
-DIGITS = 20         # pictures of each class in the `pictures` fixture
+DIGITS = 20         # images of each class in the `images` fixture
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -58,7 +58,7 @@ def slimtune_in():
 
 @pytest.fixture(scope='session')
 def digits(tmp_path_factory):
-    """A folder of real pictures, zero/*.png to two/*.png: DIGITS handwritten digits each, 28 pixels square."""
+    """A folder of real images, zero/*.png to two/*.png: DIGITS handwritten digits each, 28 pixels square."""
     pytest.importorskip('sklearn')
     folder = tmp_path_factory.mktemp('digits') / 'all'
     subprocess.run([sys.executable, os.path.join(SCRIPTS, 'digits.py'), str(folder), '0', '1', '2'], check=True,
@@ -92,10 +92,10 @@ def exported(trained, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def real_data():
-    """The folder of real pictures and weights that SLIMTUNE_TEST_DATA names; skips without."""
+    """The folder of real images and weights that SLIMTUNE_TEST_DATA names; skips without."""
     folder = os.environ.get('SLIMTUNE_TEST_DATA')
     if not folder:
-        pytest.skip('needs real pictures and weights: set SLIMTUNE_TEST_DATA to their folder')
+        pytest.skip('needs real images and weights: set SLIMTUNE_TEST_DATA to their folder')
     return folder
 
 

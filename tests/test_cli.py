@@ -55,7 +55,7 @@ def test_help_shows_every_option_once_with_dashes(command, slimtune):
 
 def test_help_tells_slims_default_and_ours(slimtune):
     said = re.sub(r'\s+', ' ', slimtune('train', '--help').stdout)
-    assert 'The optimizer. [rmsprop; adam]' in said and 'Pictures a step. [32]' in said
+    assert 'The optimizer. [rmsprop; adam]' in said and 'Images a step. [32]' in said
 
 
 @pytest.mark.parametrize('words, code, message', [
@@ -82,7 +82,7 @@ def test_a_reader_that_has_enough_is_no_error():
 def test_a_terminal_that_lacks_letters_is_no_error():
     process = subprocess.run([SLIMTUNE, 'predict', '--help'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              env=dict(os.environ, PYTHONIOENCODING='ascii'))
-    assert process.returncode == 0 and b'PICTURE' in process.stdout and process.stderr == b''
+    assert process.returncode == 0 and b'IMAGE' in process.stdout and process.stderr == b''
 
 
 @pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs named pipes')
@@ -93,7 +93,7 @@ def test_an_interrupted_command_says_so_and_exits_with_130(number, trained, tmp_
     process = subprocess.Popen([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), waiting], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, encoding='utf-8')
     pipe = None
-    while pipe is None:         # until predict has opened the picture and waits for its bytes
+    while pipe is None:         # until predict has opened the image and waits for its bytes
         assert process.poll() is None
         try:
             pipe = os.open(waiting, os.O_WRONLY | os.O_NONBLOCK)

@@ -16,7 +16,7 @@ PACKAGES = {'slimtune': 'slimtune', 'nets': 'slimtune.nets', 'datasets': 'slimtu
 #: A package imports from its own row and from those below it, never from above.
 ORDER = [
     ['cli'], ['commands'], ['exporting', 'evaluation', 'training'], ['features'], ['inference'],
-    ['checkpoints', 'images', 'options'], ['datasets', 'nets', 'preprocessing'], ['storage'], ['runtime', 'terminal', 'errors'],
+    ['checkpoints', 'images', 'options'], ['datasets', 'nets', 'preprocessing'], ['storage'], ['runtime', 'terminal', 'machine', 'errors'],
 ]
 ROW = {package: row for row, packages in enumerate(ORDER) for package in packages}
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_COMMAND, LARGEST_NETS = 400, 60, 120, 1300

@@ -33,8 +33,8 @@ def test_quick_gradients_are_tensorflows_gradients(size, kernel, padding, stride
 def test_what_lies_before_a_fed_tensor_does_not_run():
     """The gradient of a convolution asks for the shape of what it is fed, which must not bring in what computed that."""
     with tf.Graph().as_default(), tf.Session(config=session_config(fed=True)) as session:
-        pictures = tf.placeholder(tf.float32, [None, 4, 4, 3])      # never given: what hangs on it fails
-        cut = tf.nn.relu(pictures)
+        sample_images = tf.placeholder(tf.float32, [None, 4, 4, 3])      # never given: what hangs on it fails
+        cut = tf.nn.relu(sample_images)
         weights = tf.Variable(np.ones([1, 1, 3, 2], np.float32))
         loss = tf.reduce_sum(tf.nn.conv2d(cut, weights, [1, 1, 1, 1], 'VALID'))
         step = tf.train.GradientDescentOptimizer(0.5).minimize(loss)

@@ -55,7 +55,7 @@ def test_a_bar_with_rate_and_time_left_where_a_person_watches(trained, tmp_path)
                                     '--max-number-of-steps', 60, '--trainable-scopes', 'all', folder=tmp_path)
     assert code == 0
     assert re.search(r'training.*━.*\d+/60.*steps/s.*\d+:\d\d:\d\d', shown)
-    assert re.search(r'loss \d+\.\d{4}, \d+ pictures/s', shown) and 'global step' not in shown
+    assert re.search(r'loss \d+\.\d{4}, \d+ images/s', shown) and 'global step' not in shown
     assert not CHATTER.search(shown)
 
 
@@ -75,7 +75,7 @@ def test_answers_go_to_the_file_and_the_bar_to_the_terminal(trained, digits, tmp
 def test_quiet_leaves_results_and_errors(trained, here, tmp_path):
     assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--quiet') == ''
     said = here('eval', 'net', '--quiet')
-    assert re.search(r'^Accuracy \d+\.\d% of \d+ pictures', said, re.M) and 'Next:' not in said and 'event file' not in said
+    assert re.search(r'^Accuracy \d+\.\d% of \d+ images', said, re.M) and 'Next:' not in said and 'event file' not in said
     assert here('eval', 'nowhere', '--quiet', code=1).startswith('slimtune: no checkpoint at nowhere')
 
 
@@ -105,14 +105,14 @@ def test_training_goes_on_when_nobody_reads(trained, tmp_path):
 # The pieces
 
 def test_numbers_stand_to_the_right_and_wide_letters_are_counted():
-    lines = terminal.table(['class', 'pictures', 'recall'], [['正常', 5, 0.5], ['a', 1200, 1.0]]).strip('\n').split('\n')
+    lines = terminal.table(['class', 'images', 'recall'], [['正常', 5, 0.5], ['a', 1200, 1.0]]).strip('\n').split('\n')
     chinese, latin = lines[2:]
     assert chinese.endswith('   5   0.5000') and latin.endswith('1200   1.0000')
     assert len(chinese) + 2 == len(latin)           # each of the two letters is two columns wide
 
 
 def test_a_table_of_nothing_is_its_headers():
-    assert terminal.table(['class', 'pictures'], []).split()[:2] == ['class', 'pictures']
+    assert terminal.table(['class', 'images'], []).split()[:2] == ['class', 'images']
 
 
 def test_nothing_is_folded_in_a_pipe():

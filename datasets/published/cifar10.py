@@ -1,10 +1,10 @@
-"""CIFAR-10: 60,000 pictures of 32x32 pixels, ten classes (Krizhevsky 2009).
+"""CIFAR-10: 60,000 images of 32x32 pixels, ten classes (Krizhevsky 2009).
 
 Its archive holds six pickles of Python 2: dictionaries with `data`, uint8 [10000, 3072] (the red, the green and the blue
-plane of a picture in a row), and `labels`, a list.
+plane of an image in a row), and `labels`, a list.
 """
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Picture, Published, png
+from slimtune.datasets.published_data import Contents, Published, PublishedImage, png
 from slimtune.errors import UserError
 from slimtune.storage.archives import Archive, members, unpickle
 
@@ -17,7 +17,7 @@ get_split = register('cifar10', splits={'train': 50000, 'test': 10000}, file_pat
 
 
 def read(paths):
-    """The pictures in the archive. paths: {archive's name: path}. Raises UserError for anything else than its pickles."""
+    """The images in the archive. paths: {archive's name: path}. Raises UserError for anything else than its pickles."""
     path, = paths.values()
     wanted = {name for names in _BATCHES.values() for name in names}
     batches = {}
@@ -28,7 +28,7 @@ def read(paths):
     missing = sorted(wanted.difference(batches))
     if missing:
         raise UserError('%s holds no %s: fetch it again' % (path, ', '.join(missing)))
-    return Contents(CLASS_NAMES, {split: [picture for name in names for picture in _pictures(name, *batches[name])]
+    return Contents(CLASS_NAMES, {split: [image for name in names for image in _images(name, *batches[name])]
                                   for split, names in _BATCHES.items()})
 
 
@@ -44,11 +44,11 @@ def _batch(pickled, what):
     raise UserError('%s is no batch of CIFAR-10: fetch the archive again' % what)
 
 
-def _pictures(name, rows, labels):
-    return [Picture(label, '%s/%05d.png' % (name, n), _picture(row)) for n, (row, label) in enumerate(zip(rows, labels))]
+def _images(name, rows, labels):
+    return [PublishedImage(label, '%s/%05d.png' % (name, n), _image(row)) for n, (row, label) in enumerate(zip(rows, labels))]
 
 
-def _picture(row):
+def _image(row):
     return lambda: png([plane.tobytes() for plane in row.reshape(3, -1)], (_SIDE, _SIDE))
 
 

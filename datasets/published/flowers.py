@@ -6,7 +6,7 @@ sorted, shuffled with seed 0, and the first 350 are the validation set, so that 
 import random
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Picture, Published
+from slimtune.datasets.published_data import Contents, Published, PublishedImage
 from slimtune.errors import UserError
 from slimtune.storage.archives import Archive, members
 
@@ -28,7 +28,7 @@ def read(paths):
         raise UserError('%s holds no photographs in folders %s: fetch it again' % (path, ', '.join(CLASS_NAMES)))
     names = sorted(found)
     random.Random(0).shuffle(names)
-    photographs = [Picture(CLASS_NAMES.index(name.split('/')[0]), name, lambda name=name: found[name]) for name in names]
+    photographs = [PublishedImage(CLASS_NAMES.index(name.split('/')[0]), name, lambda name=name: found[name]) for name in names]
     held_out = min(VALIDATION, max(1, len(names) // 10))
     return Contents(CLASS_NAMES, {'train': photographs[held_out:], 'validation': photographs[:held_out]})
 

@@ -1,5 +1,5 @@
 """ImageNet: 1.3 million photographs (Russakovsky et al. 2015). 1001 classes: label 0 is the background, of which the
-records have no pictures; 1 to 1000 are the synsets, sorted.
+records have no images; 1 to 1000 are the synsets, sorted.
 
 Its archives are given out to registered users only, so they are brought, not fetched; see NEEDS.
 """
@@ -9,11 +9,11 @@ import os
 import random
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Picture, Published
+from slimtune.datasets.published_data import Contents, Published, PublishedImage
 from slimtune.errors import UserError
 from slimtune.storage.archives import index
 
-NEEDS = ('ILSVRC2012_img_train.tar (or its pictures in train/SYNSET/), ILSVRC2012_img_val.tar (or validation/) with '
+NEEDS = ('ILSVRC2012_img_train.tar (or its images in train/SYNSET/), ILSVRC2012_img_val.tar (or validation/) with '
          'imagenet_2012_validation_synset_labels.txt, and, where you have them, imagenet_metadata.txt (names of the synsets) '
          'and imagenet_2012_bounding_boxes.csv')
 CLASSES = 1000
@@ -24,28 +24,28 @@ get_split = register('imagenet', splits={'train': 1281167, 'validation': 50000},
 
 def read(folder):
     """The photographs in a folder that holds what NEEDS says. Raises UserError naming what is missing."""
-    training = _pictures(folder, 'ILSVRC2012_img_train.tar', 'train')
+    training = _images(folder, 'ILSVRC2012_img_train.tar', 'train')
     synset_of = {name: name.split('/')[0] for name in training}
     synsets = sorted(set(synset_of.values()))
     if len(synsets) != CLASSES:
-        raise UserError('%s holds the pictures of %d synsets instead of %d' % (folder, len(synsets), CLASSES))
+        raise UserError('%s holds the images of %d synsets instead of %d' % (folder, len(synsets), CLASSES))
     label_of = {synset: label for label, synset in enumerate(synsets, 1)}
-    validation = _pictures(folder, 'ILSVRC2012_img_val.tar', 'validation')
+    validation = _images(folder, 'ILSVRC2012_img_val.tar', 'validation')
     synset_of.update(_validation_synsets(folder, validation))
     words = dict(line.split('\t', 1) for line in _lines(folder, 'imagenet_metadata.txt'))
     boxes = _boxes(folder)
 
     def split(found):
-        pictures = [Picture(label_of[synset_of[name]], name, found[name],
+        images = [PublishedImage(label_of[synset_of[name]], name, found[name],
                             _features(synset_of[name], boxes.get(name.rsplit('/', 1)[-1].split('.')[0]))) for name in found]
-        random.Random(_SEED).shuffle(pictures)
-        return pictures
+        random.Random(_SEED).shuffle(images)
+        return images
 
     return Contents(['background'] + [words.get(synset, synset) for synset in synsets],
                     {'train': split(training), 'validation': split(validation)})
 
 
-def _pictures(folder, archive, unpacked):
+def _images(folder, archive, unpacked):
     """{name: function that returns the bytes} of an archive, or of a folder in its place."""
     for path in (os.path.join(folder, archive), os.path.join(folder, unpacked)):
         if os.path.exists(path):
@@ -59,13 +59,13 @@ def _validation_synsets(folder, validation):
         return {name: name.split('/')[0] for name in validation}
     synsets = list(_lines(folder, 'imagenet_2012_validation_synset_labels.txt'))
     if len(synsets) != len(validation):
-        raise UserError('%s lists %d synsets for %d validation pictures: it must hold %s' % (
+        raise UserError('%s lists %d synsets for %d validation images: it must hold %s' % (
             os.path.join(folder, 'imagenet_2012_validation_synset_labels.txt'), len(synsets), len(validation), NEEDS))
     return dict(zip(sorted(validation), synsets))
 
 
 def _boxes(folder):
-    """{name of a picture, without ending: [(xmin, ymin, xmax, ymax), ...]}, as fractions."""
+    """{name of an image, without ending: [(xmin, ymin, xmax, ymax), ...]}, as fractions."""
     boxes = collections.defaultdict(list)
     for name, *sides in csv.reader(_lines(folder, 'imagenet_2012_bounding_boxes.csv')):
         boxes[name.split('.')[0]].append([float(side) for side in sides])

@@ -5,7 +5,7 @@ Its files are in the IDX format: a number that tells the kind, the sizes, each i
 import struct
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Picture, Published, png
+from slimtune.datasets.published_data import Contents, Published, PublishedImage, png
 from slimtune.errors import UserError
 from slimtune.storage.archives import Archive, gunzip
 
@@ -20,18 +20,18 @@ get_split = register('mnist', splits={'train': 60000, 'test': 10000}, file_patte
 
 def read(paths):
     """The digits in the four files. paths: {archive's name: path}. Raises UserError for anything but IDX files that agree."""
-    return Contents(CLASS_NAMES, {split: _pictures(split, paths[prefix + '-images-idx3-ubyte.gz'],
+    return Contents(CLASS_NAMES, {split: _images(split, paths[prefix + '-images-idx3-ubyte.gz'],
                                                    paths[prefix + '-labels-idx1-ubyte.gz'])
                                   for split, prefix in _PREFIXES.items()})
 
 
-def _pictures(split, images_path, labels_path):
+def _images(split, images_path, labels_path):
     (count, height, width), images = _idx(images_path, _IMAGES, 3)
     (labelled,), labels = _idx(labels_path, _LABELS, 1)
     if labelled != count or max(labels) > 9:
-        raise UserError('%s and %s do not belong together: %d pictures, %d labels up to %d'
+        raise UserError('%s and %s do not belong together: %d images, %d labels up to %d'
                         % (images_path, labels_path, count, labelled, max(labels)))
-    return [Picture(label, '%s/%05d.png' % (split, n), _digit(images, n, width, height)) for n, label in enumerate(labels)]
+    return [PublishedImage(label, '%s/%05d.png' % (split, n), _digit(images, n, width, height)) for n, label in enumerate(labels)]
 
 
 def _digit(images, n, width, height):

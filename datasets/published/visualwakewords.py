@@ -1,13 +1,13 @@
-"""Visual Wake Words: is there a person in the picture? From COCO (Chowdhery et al. 2019, arXiv:1906.05721).
+"""Visual Wake Words: is there a person in the image? From COCO (Chowdhery et al. 2019, arXiv:1906.05721).
 
-A picture is labelled 1 where a person takes up more than 0.5% of it.
+An image is labelled 1 where a person takes up more than 0.5% of it.
 """
 import collections
 import json
 import os
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Picture, Published
+from slimtune.datasets.published_data import Contents, Published, PublishedImage
 from slimtune.errors import UserError
 from slimtune.storage.archives import index
 
@@ -21,20 +21,20 @@ get_split = register('visualwakewords', splits={'train': 82783, 'val': 40504}, f
 
 
 def read(folder):
-    """The pictures in a folder that holds what NEEDS says. Raises UserError naming what is missing."""
+    """The images in a folder that holds what NEEDS says. Raises UserError naming what is missing."""
     annotations = _files(folder, 'annotations', 'annotations_trainval2014.zip')
     splits = {}
     for split in ('train', 'val'):
         name = 'instances_%s2014.json' % split
         if name not in annotations:
             raise UserError('no %s in the annotations in %s: it must hold %s' % (name, folder, NEEDS))
-        splits[split] = _pictures(json.loads(annotations[name]().decode('utf-8')),
+        splits[split] = _images(json.loads(annotations[name]().decode('utf-8')),
                                   _files(folder, split + '2014', split + '2014.zip'))
     return Contents(CLASS_NAMES, splits)
 
 
-def _pictures(coco, found):
-    """The Pictures of a COCO file, in its order. found: {file's name: function that returns the bytes}."""
+def _images(coco, found):
+    """The Images of a COCO file, in its order. found: {file's name: function that returns the bytes}."""
     person = next(category['id'] for category in coco['categories'] if category['name'] == 'person')
     people = collections.defaultdict(list)
     for annotation in coco['annotations']:
@@ -42,11 +42,11 @@ def _pictures(coco, found):
             people[annotation['image_id']].append(annotation)
     missing = [image['file_name'] for image in coco['images'] if image['file_name'] not in found]
     if missing:
-        raise UserError('%d pictures are missing, %s first: the folder must hold %s' % (len(missing), missing[0], NEEDS))
-    return [_picture(image, people[image['id']], found[image['file_name']]) for image in coco['images']]
+        raise UserError('%d images are missing, %s first: the folder must hold %s' % (len(missing), missing[0], NEEDS))
+    return [_image(image, people[image['id']], found[image['file_name']]) for image in coco['images']]
 
 
-def _picture(image, people, read_it):
+def _image(image, people, read_it):
     width, height = image['width'], image['height']
     large = [person for person in people if person['area'] / (width * height) > SMALLEST_SHARE]
     features = {'image/source_id': [str(image['id'])]}
@@ -58,7 +58,7 @@ def _picture(image, people, read_it):
             'image/object/bbox/ymin': [box[1] / height for box in boxes],
             'image/object/bbox/ymax': [(box[1] + box[3]) / height for box in boxes],
             'image/object/area': [float(person['area']) for person in large]})
-    return Picture(int(bool(large)), image['file_name'], read_it, features)
+    return PublishedImage(int(bool(large)), image['file_name'], read_it, features)
 
 
 def _files(folder, unpacked, archive):

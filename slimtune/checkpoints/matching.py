@@ -6,7 +6,7 @@ from slimtune.runtime import slim, tf
 
 
 def channels_of(saved, net):
-    """The channels of the pictures a checkpoint was trained on: those of its first kernel [height, width, channels, depth]."""
+    """The channels of the images a checkpoint was trained on: those of its first kernel [height, width, channels, depth]."""
     first = min((v for v in saved.shapes if v.startswith(net.scope + '/conv1/') and len(saved.shapes[v]) == 4), default=None)
     return saved.shapes[first][2] if first and saved.shapes[first][2] in (1, 3) else None
 

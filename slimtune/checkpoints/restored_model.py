@@ -12,7 +12,7 @@ from slimtune.terminal import say
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A restored net. net: its record. inputs: how pictures reach it. class_names: by index of the logits.
+    """A restored net. net: its record. inputs: how images reach it. class_names: by index of the logits.
 
     checkpoint: where its weights come from. averages: they are the moving averages.
     """
@@ -31,14 +31,14 @@ class Model:
 def load(path, run, net_options, size, class_names, averages, labels_offset=0, threads=4):
     """The Model that a checkpoint, a train folder or any file of a checkpoint names.
 
-    run: its run.json ({} without). net_options: options.Net. size: of the pictures, or None. class_names: by index of the
+    run: its run.json ({} without). net_options: options.Net. size: of the images, or None. class_names: by index of the
     logits; None to take what the folder says, else numbers. averages: True, False or 'there' (where it has them).
     """
     saved = Checkpoint(path)
     net = nets_factory.get_net(net_options.model_name)
     inputs = inputs_of(net, net_options, size or run.get('image_size'), run.get('channels') or matching.channels_of(saved, net),
                        threads, labels_offset=labels_offset)
-    if not run:         # slim trained it, and slim's pictures were decoded so
+    if not run:         # slim trained it, and slim's images were decoded so
         inputs = dataclasses.replace(inputs, dct_method=FAST)
     trained = run.get('classes')
     if trained and class_names and trained != class_names:

@@ -12,7 +12,7 @@ _V1 = _MODELS + 'mobilenet_v1_2018_08_02/'
 _V2 = 'https://storage.googleapis.com/mobilenet_v2/checkpoints/'
 _V3 = 'https://storage.googleapis.com/mobilenet_v3/checkpoints/'
 _EDGETPU = 'https://storage.googleapis.com/mobilenet_edgetpu/checkpoints/'
-#: net: its weights; also under the archive's own name where they are for another size of pictures than the net's.
+#: net: its weights; also under the archive's own name where they are for another size of images than the net's.
 WEIGHTS = {
     'vgg_16': Archive(_MODELS + 'vgg_16_2016_08_28.tar.gz', checkpoint='vgg_16.ckpt'),
     'vgg_19': Archive(_MODELS + 'vgg_19_2016_08_28.tar.gz', checkpoint='vgg_19.ckpt'),

@@ -17,12 +17,12 @@ def run(request):
     """The command."""
     predicted, net_options = request[options.Predicted], request[options.Net]
     if not predicted.checkpoint_path:
-        raise UserError('which net? slimtune predict TRAIN_FOLDER PICTURE …')
+        raise UserError('which net? slimtune predict TRAIN_FOLDER IMAGE …')
     if not request.words:
-        raise UserError('which pictures? slimtune predict %s PICTURE …' % predicted.checkpoint_path)
+        raise UserError('which images? slimtune predict %s IMAGE …' % predicted.checkpoint_path)
     if predicted.csv and predicted.json:
         raise UsageError('--csv and --json: give one of them')
-    paths = predict.picture_paths(request.words)
+    paths = predict.image_paths(request.words)
     asked = (request[options.Engine].engine, request[options.Engine].precision)
     if asked[1] == 'auto' and len(paths) < agreement.LEAST_PROVED:     # a second engine for close ones would take longer
         asked = (asked[0], 'float32')

@@ -14,7 +14,7 @@ def run(request):
     data_options, run_options = request[options.Data], request[options.Run]
     folder = data_options.dataset_dir
     if not folder:
-        raise UserError('which pictures? Make the first word a folder of pictures (slimtune train pic), or add --dataset-dir')
+        raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
     if data_options.dataset_module:
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
         data_options = dataclasses.replace(data_options, dataset_name=name)

@@ -29,7 +29,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     engine_options = engine_options or options.Engine()
     checkpoint.find(tested.checkpoint_path)     # first of all: without run.json, everything else would seem missing too
     if not data_options.dataset_dir:
-        raise UserError('which pictures? Add --dataset-dir')
+        raise UserError('which images? Add --dataset-dir')
     dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,
                                           data_options.dataset_dir)
     offset = data_options.labels_offset
@@ -40,12 +40,12 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     tested_model = restored_model.load(tested.checkpoint_path, run or {}, net_options, tested.eval_image_size, names[offset:],
                               averages, offset, tested.num_preprocessing_threads)
     eval_dir = tested.eval_dir or os.path.join(folder_of(tested.checkpoint_path), 'eval')
-    say('%s, step %d%s, on the %d pictures of %s %s' % (
+    say('%s, step %d%s, on the %d images of %s %s' % (
         tested_model.checkpoint.prefix, tested_model.checkpoint.step, ', moving averages' if tested_model.averages else '',
         dataset.num_samples, dataset.name, dataset.split_name))
 
     # Answers
-    logits, truth, pictures = answer(tested_model, dataset, tested, engine_options)
+    logits, truth, file_names = answer(tested_model, dataset, tested, engine_options)
     metrics = measure(logits, truth, tested_model.class_names, tested.top_k)
     metrics.update(checkpoint=tested_model.checkpoint.prefix, step=tested_model.checkpoint.step, split=dataset.split_name,
                    averages=tested_model.averages)
@@ -54,15 +54,15 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     os.makedirs(eval_dir, exist_ok=True)
     atomic.write_text(os.path.join(eval_dir, 'metrics.json'), json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
     atomic.write_text(os.path.join(eval_dir, 'predictions.csv'),
-                     predictions(pictures, truth, logits, tested_model.class_names))
+                     predictions(file_names, truth, logits, tested_model.class_names))
     write_events(eval_dir, metrics)
     result(report(metrics))
-    say('%s: metrics.json, predictions.csv (every picture), event file' % eval_dir)
+    say('%s: metrics.json, predictions.csv (every image), event file' % eval_dir)
     return metrics
 
 
 def answer(tested_model, dataset, tested, engine_options):
-    """The net's logits [n, classes], the labels [n] and the file names [n] of every picture of a split."""
+    """The net's logits [n, classes], the labels [n] and the file names [n] of every image of a split."""
     k = min(tested.top_k, len(tested_model.class_names) - 1)
     answering = agreement.open_engine(tested_model, (engine_options.engine, engine_options.precision), k,
                                 lambda: input_pipeline.first_images(dataset, tested_model.inputs, agreement.PROVED_ON))
@@ -75,7 +75,7 @@ def answer(tested_model, dataset, tested, engine_options):
     answering.close()
     logits, truth, names = (np.concatenate(part) for part in zip(*parts))
     if answering.again:
-        say('%d of %d pictures were close and decided again in float32' % (answering.again, len(truth)))
+        say('%d of %d images were close and decided again in float32' % (answering.again, len(truth)))
     return logits, truth, names
 
 

@@ -10,7 +10,7 @@ def measure(logits, truth, names, top_k):
     """The metrics of a split. logits: [n, classes]. truth: int [n]. names: by class.
 
     top_k is measured for the k asked for, or one less than there are classes where that is smaller: among all of them
-    every picture would be right.
+    every image would be right.
     """
     classes = len(names)
     best = logits.argmax(1)
@@ -34,7 +34,7 @@ def report(metrics):
     per_class, matrix = metrics['per_class'], np.array(metrics['confusion_matrix'])
     names = list(per_class)
     share = lambda value: '-' if value is None else '%.1f%%' % (100 * value)
-    lines = [table(['class', 'pictures', 'precision', 'recall'],
+    lines = [table(['class', 'images', 'precision', 'recall'],
                    [[name, row['n'], share(row['precision']), share(row['recall'])] for name, row in per_class.items()
                     if row['n'] or len(names) <= MATRIX_CLASSES])]
     if len(names) <= MATRIX_CLASSES:
@@ -44,7 +44,7 @@ def report(metrics):
     if pairs:
         lines.append('Most often confused: ' + '; '.join(
             '%s called %s (%d)' % (names[a], names[b], wrong[a, b]) for a, b in pairs))
-    lines.append('Accuracy %s of %d pictures%s' % (
+    lines.append('Accuracy %s of %d images%s' % (
         share(metrics['accuracy']), metrics['n'],
         ''.join(', top %s %s' % (k, share(value)) for k, value in metrics['top_k'].items())))
     return '\n'.join(lines)

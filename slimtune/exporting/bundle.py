@@ -20,7 +20,7 @@ from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
 from slimtune.terminal import result, warn
 
-REPLAYED = 32               # pictures
+REPLAYED = 32               # images
 AGREES = 1e-3               # the largest difference of a probability that passes
 MODEL_FORMAT = 1
 BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
@@ -30,7 +30,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
     """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
 
     frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
-    pictures into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
+    images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
     """
     names = labels.read(exported.label_path) if exported.label_path else None
     offset = data_options.labels_offset
@@ -53,7 +53,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
         atomic.write_bytes(os.path.join(beside, 'frozen.pb'), frozen.SerializeToString())
         encoded.write_encoded(beside, frozen, exported_model)
         labels.write_folder(beside, exported_model.class_names)
-        difference, replayed, proofs = replay(beside, exported_model, some_pictures(data_options))
+        difference, replayed, proofs = replay(beside, exported_model, some_images(data_options))
         atomic.write_text(os.path.join(beside, 'model.json'),
                          json.dumps(dict(facts(exported_model), proofs=proofs), indent=1, ensure_ascii=False) + '\n')
         if not difference <= AGREES:
@@ -89,28 +89,28 @@ def facts(exported_model):
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 
-def some_pictures(data_options):
-    """Encoded validation pictures (training pictures where there are none): (list of bytes, what they are)."""
+def some_images(data_options):
+    """Encoded validation images (training images where there are none): (list of bytes, what they are)."""
     for split in (data_options.dataset_split_name, 'validation', 'test', 'train'):
         try:
             dataset = dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir)
         except UserError:
             continue
-        return input_pipeline.encoded_pictures(dataset, REPLAYED), split
+        return input_pipeline.encoded_images(dataset, REPLAYED), split
     return [], None
 
 
-def replay(folder, exported_model, pictures):
+def replay(folder, exported_model, replay_images):
     """Compares what every file of the bundle answers with the checkpoint's own net: (largest difference, on what, proofs).
 
     Writes OpenVINO's files too, where it is installed; proofs: of its engines, see engine.answering.
     """
-    encoded, split = pictures
+    encoded, split = replay_images
     inputs = exported_model.inputs
     if encoded:
         images = prepared_encoded(encoded, inputs)
     else:
-        warn('no pictures of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
+        warn('no images of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
         images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
     expected = live(exported_model, images)
     answers = [engines.load(os.path.join(folder, 'frozen.pb'), once=True).run(images)[1]]
@@ -134,7 +134,7 @@ def replay(folder, exported_model, pictures):
         except RuntimeError as e:
             warn('OpenVINO cannot run this net, so its files are left out: %s' % str(e).strip().split('\n')[0])
     difference = max(float(np.abs(answer - expected).max()) for answer in answers)
-    return difference, '%d pictures of %s' % (len(encoded), split) if encoded else 'noise', proofs
+    return difference, '%d images of %s' % (len(encoded), split) if encoded else 'noise', proofs
 
 
 def live(exported_model, images):

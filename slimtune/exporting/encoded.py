@@ -8,7 +8,7 @@ from slimtune.storage import atomic
 
 
 def write_encoded(folder, frozen, exported_model):
-    """Writes frozen_encoded.pb and saved_model/, which take encoded pictures [n] (JPEG, PNG, GIF) and give probabilities."""
+    """Writes frozen_encoded.pb and saved_model/, which take encoded images [n] (JPEG, PNG, GIF) and give probabilities."""
     inputs = exported_model.inputs
     preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:

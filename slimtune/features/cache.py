@@ -17,9 +17,9 @@ from slimtune.storage import atomic
 from slimtune.terminal import progress
 
 MARGIN = 1 << 30            # bytes of the disk that a cache leaves free
-PROVED_ON = 16              # pictures
+PROVED_ON = 16              # images
 LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
-_READ_AT_ONCE = 64          # pictures
+_READ_AT_ONCE = 64          # images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Cache:
         return sum(array.nbytes for array in self.features.values()) + self.labels.nbytes
 
 
-def bytes_needed(cut, pictures):
+def bytes_needed(cut, num_images):
     """The size of a cache before it is made."""
-    return sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in cut) * pictures
+    return sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in cut) * num_images
 
 
 def limit(folder, asked=None):
@@ -133,7 +133,7 @@ def _file(folder, name):
 
 
 def choose_engine(graph_def, cut, dataset, inputs, asked, folder):
-    """The engine and precision that compute the features, after a proof on pictures of this data set: (kind, one line).
+    """The engine and precision that compute the features, after a proof on images of this data set: (kind, one line).
 
     asked: (engine, precision) of the options. folder: keeps the proof for the next run. What the proof refuses is tried in
     float32, then on TensorFlow.
@@ -152,7 +152,7 @@ def choose_engine(graph_def, cut, dataset, inputs, asked, folder):
 
 
 def _prove(graph_def, cuts, images, wanted):
-    """The first engine whose features of these pictures are near enough TensorFlow's float32: (kind, one line)."""
+    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one line)."""
     outputs = ['cut_%d:0' % n for n in range(cuts)]
     expected = _answers(graph_def, engines.EXACT, outputs, images)
     refused = []
@@ -164,7 +164,7 @@ def _prove(graph_def, cuts, images, wanted):
             refused.append('%s cannot run this net: %s' % (' '.join(kind), str(e).strip().split('\n')[0]))
             continue
         if error <= LARGEST_ERROR:
-            return kind, ', '.join(refused + ['computed on %s, %.2g%% from float32 on %d pictures' % (
+            return kind, ', '.join(refused + ['computed on %s, %.2g%% from float32 on %d images' % (
                 ' '.join(kind), 100 * error, len(images))])
         refused.append('%s is %.1f%% from float32' % (' '.join(kind), 100 * error))
     return engines.EXACT, ', '.join(refused + ['computed on %s' % ' '.join(engines.EXACT)])

@@ -10,22 +10,22 @@ def is_random(op):
 
 
 def find_cut(images, target, trained):
-    """The tensors to cache: the last ones that hang on the pictures, but on no trained variable and nothing random.
+    """The tensors to cache: the last ones that hang on the images, but on no trained variable and nothing random.
 
     images: the net's input. target: the tensor that is computed from it in the end (the loss, or logits). trained: the
-    variables that are trained. Returns a list of float tensors, empty where nothing lies between pictures and training.
+    variables that are trained. Returns a list of float tensors, empty where nothing lies between images and training.
     """
     needed = _before([target.op])
-    pictured = _after([images.op]) & needed
+    imaged = _after([images.op]) & needed
     moving = _after([v.op for v in trained] + [op for op in needed if is_random(op)]) & needed
     while True:
-        # What a moving op reads that is no picture's value but its shape is computed again from the cut.
+        # What a moving op reads that is no image's value but its shape is computed again from the cut.
         shapes = {tensor.op for op in moving for tensor in op.inputs
-                  if tensor.op in pictured - moving and not tensor.dtype.is_floating}
+                  if tensor.op in imaged - moving and not tensor.dtype.is_floating}
         if not shapes:
             break
         moving |= shapes
-    cut = {tensor for op in moving for tensor in op.inputs if tensor.op in pictured - moving}
+    cut = {tensor for op in moving for tensor in op.inputs if tensor.op in imaged - moving}
     return [] if images in cut else sorted(cut, key=lambda tensor: tensor.name)
 
 

@@ -14,7 +14,7 @@ _ANSWERED_AT_ONCE = 512
 
 
 class Feed:
-    """The batches of a cache: which pictures a step sees is a function of seed and step alone, as with data's pipeline."""
+    """The batches of a cache: which images a step sees is a function of seed and step alone, as with data's pipeline."""
 
     def __init__(self, cache, labels, batch_size, seed):
         """labels: the tensor that the cache's labels are fed to. always: what every step is fed besides."""
@@ -24,13 +24,13 @@ class Feed:
 
     def __call__(self, step):
         """The feed of the step that follows `step` others: {tensor or its name: batch}."""
-        chosen = np.array([self._picture(place) for place in range(step * self._size, (step + 1) * self._size)])
+        chosen = np.array([self._image(place) for place in range(step * self._size, (step + 1) * self._size)])
         feed = dict(self.always)
         feed.update({name: array[chosen] for name, array in self._cache.features.items()})
         feed[self._labels] = self._cache.labels[chosen]
         return feed
 
-    def _picture(self, place):
+    def _image(self, place):
         epoch, within = divmod(place, len(self._cache.labels))
         if epoch != self._epoch:
             self._epoch = epoch
@@ -42,7 +42,7 @@ class Feed:
 @dataclasses.dataclass(frozen=True)
 class Fed:
     """Training on cached features. feed: a Feed. cache: what it feeds. accuracy: raw session -> share of the held-out
-    pictures right, or None."""
+    images right, or None."""
     feed: Feed
     cache: Cache
     accuracy: object = None
@@ -50,7 +50,7 @@ class Fed:
 
 def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_out, inputs, batch_size, seed, options,
             engine_options):
-    """Computes what the steps can be fed instead of pictures, as a Fed; None where that cannot be, which is said.
+    """Computes what the steps can be fed instead of images, as a Fed; None where that cannot be, which is said.
 
     images, labels, loss: tensors of the training graph, the default one. evaluate: images -> logits as in evaluation, on
     the same variables. trained: the trained variables. initialize: gives the others their values in a session. dataset,
@@ -61,11 +61,11 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
     if not cut:
         return None
     folder, proofs = (os.path.join(cache_folder(options.cache_dir), name) for name in ('features', 'proofs'))
-    pictures = dataset.num_samples + (held_out.num_samples if held_out else 0)
-    needed, most = bytes_needed(cut, pictures), limit(folder, options.cache_limit)
+    num_images = dataset.num_samples + (held_out.num_samples if held_out else 0)
+    needed, most = bytes_needed(cut, num_images), limit(folder, options.cache_limit)
     if needed > most:
-        say('The features of %d pictures before %s would take %.3g GiB, more than the %.3g allowed (--cache-limit): the whole '
-            'net runs at every step' % (pictures, trained[0].op.name, needed / 2 ** 30, most / 2 ** 30))
+        say('The features of %d images before %s would take %.3g GiB, more than the %.3g allowed (--cache-limit): the whole '
+            'net runs at every step' % (num_images, trained[0].op.name, needed / 2 ** 30, most / 2 ** 30))
         return None
     os.makedirs(folder, exist_ok=True)
     with tf.Session(config=session_config()) as session:
@@ -76,7 +76,7 @@ def prepare(images, labels, loss, evaluate, trained, initialize, dataset, held_o
         held_out_graph = frozen_graph(session, images, held_out_cut) if held_out_cut else None
     kind, proof = choose_engine(graph, cut, dataset, inputs, (engine_options.engine, engine_options.precision), proofs)
     cache, reused = compute(graph, cut, dataset, inputs, folder, kind, 'features')
-    say('Features of %d pictures%s: %.1f MB in %s%s' % (dataset.num_samples, ', from an earlier run' if reused else '',
+    say('Features of %d images%s: %.1f MB in %s%s' % (dataset.num_samples, ', from an earlier run' if reused else '',
                                                       cache.size / 1e6, cache.folder, ', %s' % proof if proof else ''))
     feed = Feed(cache, labels, batch_size, seed)
     if not held_out_graph:

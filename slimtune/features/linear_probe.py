@@ -5,20 +5,20 @@ import numpy as np
 
 #: What the head's weight decay is chosen from, as the C of a logistic regression, and how.
 STRENGTHS = [10 ** (exponent / 2) for exponent in range(-8, 3)]
-FOLDS, MOST_PICTURES = 5, 2000
+FOLDS, MOST_IMAGES = 5, 2000
 
 
 def choose_weight_decay(features, labels, seed):
-    """The weight decay with which a linear head on these features does best on pictures it has not seen: (decay, accuracy).
+    """The weight decay with which a linear head on these features does best on images it has not seen: (decay, accuracy).
 
-    features: [n, depth] of the training pictures. labels: int [n]. By the cross entropy in cross-validation on the training
-    pictures alone, which tells neighbours apart where accuracy is noise. None where a class has too few pictures for it. One
+    features: [n, depth] of the training images. labels: int [n]. By the cross entropy in cross-validation on the training
+    images alone, which tells neighbours apart where accuracy is noise. None where a class has too few images for it. One
     decay is a logistic regression's 1 / (n C).
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_validate
     from threadpoolctl import threadpool_limits
-    chosen = np.random.RandomState(seed & 0xffffffff).permutation(len(labels))[:MOST_PICTURES]
+    chosen = np.random.RandomState(seed & 0xffffffff).permutation(len(labels))[:MOST_IMAGES]
     features, labels = np.asarray(features[np.sort(chosen)]), labels[np.sort(chosen)]
     counts = np.bincount(labels)
     if counts[counts > 0].min() < FOLDS or (counts > 0).sum() < 2:

@@ -21,13 +21,13 @@ from slimtune.storage.parallel import in_order
 from slimtune.terminal import progress, say, table, warn
 
 _SHOWN = 20     # files named on the screen; all are in the manifest
-KEPT = 256 << 20    # bytes of pictures that stay in memory between their proof and their shard; more are read twice
-#: A picture that is good. digest: of its bytes. facts: a pictures.Picture. data: its bytes, None where they are not kept.
+KEPT = 256 << 20    # bytes of images that stay in memory between their proof and their shard; more are read twice
+#: An image that is good. digest: of its bytes. facts: an image_file.ImageFacts. data: its bytes, None where they are not kept.
 Good = collections.namedtuple('Good', 'candidate split digest facts data')
 
 
 def convert(options):
-    """Converts the pictures as OPTIONS (options.Convert) say and returns the folder of the records.
+    """Converts the images as OPTIONS (options.Convert) say and returns the folder of the records.
 
     Raises UserError where there is nothing to convert, or nothing that can be learned from.
     """
@@ -41,14 +41,14 @@ def convert(options):
     before = _before(output, source, name)
     order = labels.known(output, before) or (labels.known(source) if output != source else None) or []
 
-    # Every picture, decoded
+    # Every image, decoded
     good, bad = _inspect(candidates, passed, options)
     held_out = None if 'validation' in given else options.validation_fraction
     if held_out is not None:
         good = [one._replace(split=_side(one.digest, held_out)) if one.split == 'train' else one
                 for one in good]
     if not any(one.split == 'train' for one in good):
-        raise UserError('no usable picture to train on in %s: %s' % (source, _first_reasons(bad)))
+        raise UserError('no usable image to train on in %s: %s' % (source, _first_reasons(bad)))
 
     # The classes
     found = {one.candidate.label for one in good}
@@ -79,9 +79,9 @@ def convert(options):
 
 
 def prepare(folder, name=None):
-    """The manifest of the data set in `folder`; its pictures are converted first, as `name`, where that was not done yet.
+    """The manifest of the data set in `folder`; its images are converted first, as `name`, where that was not done yet.
 
-    Converts again, as the manifest says it was done, where the pictures have changed since.
+    Converts again, as the manifest says it was done, where the images have changed since.
     """
     if is_current(folder):
         return manifest.load(folder)
@@ -91,7 +91,7 @@ def prepare(folder, name=None):
         for split in written.splits:
             written.shards(split, folder)       # says which one is gone
     elif written:
-        say('The pictures in %s have changed since they were converted: converting them again.' % folder)
+        say('The images in %s have changed since they were converted: converting them again.' % folder)
         shards = {split: max(1, len(facts['shards'])) for split, facts in written.splits.items()}
         options = dataclasses.replace(
             options, dataset_name=written.name, seed=written.seed, train_shards=shards['train'],
@@ -103,7 +103,7 @@ def prepare(folder, name=None):
 
 
 def is_current(folder):
-    """Whether `folder` holds whole records, and its pictures, if it holds them too, are still those of the records."""
+    """Whether `folder` holds whole records, and its images, if it holds them too, are still those of the records."""
     atomic.settle(folder)
     written = manifest.load(folder)
     if written is None:
@@ -121,7 +121,7 @@ def is_current(folder):
 def _check(options):
     """Refuses values that cannot be meant."""
     if not options.tensorflow_data_dir:
-        raise UserError('which pictures? Add -t FOLDER, the folder that holds a folder of pictures for every class')
+        raise UserError('which images? Add -t FOLDER, the folder that holds a folder of images for every class')
     for flag in ('train_shards', 'validation_shards', 'num_threads'):
         value = getattr(options, flag)
         if value is not None and value < 1:
@@ -134,13 +134,13 @@ def _check(options):
 
 
 def _before(output, source, name):
-    """The manifest of what `output` holds, or None. Raises UserError where that was made from other pictures."""
+    """The manifest of what `output` holds, or None. Raises UserError where that was made from other images."""
     written = manifest.load(output) if os.path.isdir(output) else None
     if written and written.name != name:
         if os.path.realpath(os.path.join(output, written.source)) != os.path.realpath(source):
-            raise UserError('%s holds the data set %s, made from other pictures: choose another --output-dir'
+            raise UserError('%s holds the data set %s, made from other images: choose another --output-dir'
                             % (output, written.name))
-        say('%s replaces %s, made from the same pictures.' % (name, written.name))
+        say('%s replaces %s, made from the same images.' % (name, written.name))
     return written
 
 
@@ -161,7 +161,7 @@ def _inspect(candidates, passed, options):
             with open(candidate.path, 'rb') as f:
                 data = f.read()
             return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), image_file.inspect(data), data)
-        except image_file.BadPicture as e:
+        except image_file.BadImage as e:
             return str(e)
         except OSError as e:
             return e.strerror or str(e)
@@ -183,7 +183,7 @@ def _inspect(candidates, passed, options):
 
 
 def _side(digest, fraction):
-    """The split of a picture, by its bytes alone."""
+    """The split of an image, by its bytes alone."""
     return 'validation' if int(digest[:8], 16) < fraction * 16 ** 8 else 'train'
 
 
@@ -193,7 +193,7 @@ def _write_split(exchange, name, split, chosen, classes, options):
     asked = options.train_shards if split == 'train' else options.validation_shards
     number = min(asked, len(chosen))
     if 0 < number < asked:
-        say('%d pictures in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, number, asked))
+        say('%d images in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, number, asked))
     label_of = {label: n for n, label in enumerate(classes)}
     shards = []
     example = lambda one: _example(one, label_of[one.candidate.label])
@@ -209,11 +209,11 @@ def _write_split(exchange, name, split, chosen, classes, options):
                     bar.advance(1)
             shards.append({'name': file, 'bytes': os.path.getsize(exchange.path(file)), 'records': count})
     counts = collections.Counter(one.candidate.label for one in chosen)
-    return {'pictures': len(chosen), 'per_class': [counts[label] for label in classes], 'shards': shards}
+    return {'images': len(chosen), 'per_class': [counts[label] for label in classes], 'shards': shards}
 
 
 def _example(one, label):
-    """The bytes of a picture's tf.train.Example, with slim's keys and those of the Inception converter."""
+    """The bytes of an image's tf.train.Example, with slim's keys and those of the Inception converter."""
     data = one.data
     if data is None:
         with open(one.candidate.path, 'rb') as f:
@@ -230,19 +230,19 @@ def _compare_classes(order, found, folders):
     if order and new:
         say('New classes, put behind those of the label file: %s' % _listed(new))
     if gone:
-        warn('no pictures for classes of the label file: %s. They keep their places, with 0 pictures: delete '
+        warn('no images for classes of the label file: %s. They keep their places, with 0 images: delete '
              'label.txt, labels.txt and dataset.json to number the classes anew' % _listed(gone))
     empty = sorted(folders.difference(found, order))
     if empty:
-        warn('no usable picture in %s: not a class' % _listed(empty))
+        warn('no usable image in %s: not a class' % _listed(empty))
 
 
 def _report(written, output, good):
-    """Pictures per class and split, what was left out and why, and what looks wrong."""
-    splits = [split for split, facts in written.splits.items() if facts['pictures'] or split != 'test']
+    """Images per class and split, what was left out and why, and what looks wrong."""
+    splits = [split for split, facts in written.splits.items() if facts['images'] or split != 'test']
     rows = [[label] + [written.splits[split]['per_class'][n] for split in splits]
             for n, label in enumerate(written.classes)]
-    rows.append(['all'] + [written.splits[split]['pictures'] for split in splits])
+    rows.append(['all'] + [written.splits[split]['images'] for split in splits])
     say(table(['class'] + splits, rows))
     if written.left_out:
         say('\nLeft out, %d:' % len(written.left_out))
@@ -253,15 +253,15 @@ def _report(written, output, good):
         absent = [label for n, label in enumerate(written.classes) if not written.splits[split]['per_class'][n]
                   and written.splits[other]['per_class'][n]]
         if absent:
-            warn('no pictures in %s, so that it %s: %s' % (split, wrong, _listed(absent)))
+            warn('no images in %s, so that it %s: %s' % (split, wrong, _listed(absent)))
     _report_twins(good)
     shards = sum(len(facts['shards']) for facts in written.splits.values())
-    say('\n%d pictures of %d classes in %d shards: %s' % (
+    say('\n%d images of %d classes in %d shards: %s' % (
         len(good), len(written.classes), shards, os.path.join(output, written.name + '_*.tfrecord')))
 
 
 def _report_twins(good):
-    """Names pictures whose bytes lie in two classes, or on both sides of the split."""
+    """Names images whose bytes lie in two classes, or on both sides of the split."""
     twins = collections.defaultdict(list)
     for one in good:
         twins[one.digest].append(one)
@@ -270,7 +270,7 @@ def _report_twins(good):
         same = [' = '.join(sorted(one.candidate.name for one in group)) for group in twins.values()
                 if len({key(one) for one in group}) > 1]
         if same:
-            warn('the same picture %s, %d times: %s' % (what, len(same), _listed(sorted(same), 3)))
+            warn('the same image %s, %d times: %s' % (what, len(same), _listed(sorted(same), 3)))
 
 
 def _first_reasons(bad):

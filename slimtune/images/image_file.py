@@ -13,10 +13,10 @@ from PIL import Image, UnidentifiedImageError
 
 #: format: 'jpeg' or 'png', as it is stored. width, height: pixels, upright. channels: 1 or 3.
 #: kept: TensorFlow sees in these bytes what a person sees, so they are stored as they are.
-Picture = collections.namedtuple('Picture', 'format width height channels kept')
+ImageFacts = collections.namedtuple('Image', 'format width height channels kept')
 _GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16L', 'I;16B')
 _LOSSY = ('JPEG', 'MPO', 'WEBP', 'JPEG2000', 'AVIF')
-#: Up to this many pixels a lossless picture stays lossless; beyond, a photograph as PNG is only big and slow.
+#: Up to this many pixels a lossless image stays lossless; beyond, a photograph as PNG is only big and slow.
 _SMALL = 256 * 256
 #: What may end the coded part of a JPEG.
 _JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
@@ -28,21 +28,21 @@ _UPRIGHT = {
 }
 
 
-class BadPicture(Exception):
+class BadImage(Exception):
     """Why a file cannot be used."""
 
 
 def open_upright(data):
-    """The picture in these bytes as a person sees it: a Pillow image of mode L or RGB. Raises BadPicture."""
+    """The image in these bytes as a person sees it: a Pillow image of mode L or RGB. Raises BadImage."""
     try:
         image = _load(data)
         return _turned(_flat(image), _orientation(image))
     except (ValueError, OSError) as e:      # a mode that Pillow cannot convert
-        raise BadPicture(str(e)) from e
+        raise BadImage(str(e)) from e
 
 
 def inspect(data):
-    """Proves by decoding that a picture is whole, and says what will be stored of it: a Picture. Raises BadPicture."""
+    """Proves by decoding that an image is whole, and says what will be stored of it: a Image. Raises BadImage."""
     image = _load(data, to_check=True)
     width, height = image.full_size
     orientation = _orientation(image)
@@ -52,18 +52,18 @@ def inspect(data):
     kept = image.format in ('JPEG', 'MPO', 'PNG') and orientation == 1 and not _see_through(image) \
         and _sound(data, image.format)
     if kept:
-        return Picture('png' if image.format == 'PNG' else 'jpeg', width, height, channels, True)
+        return ImageFacts('png' if image.format == 'PNG' else 'jpeg', width, height, channels, True)
     open_upright(data)      # what `encode` will do must not fail then
     lossless = image.mode in ('1', 'P') or image.format not in _LOSSY and width * height <= _SMALL
-    return Picture('png' if lossless else 'jpeg', width, height, channels, False)
+    return ImageFacts('png' if lossless else 'jpeg', width, height, channels, False)
 
 
-def encode(data, picture):
-    """The bytes to store for a picture that `inspect` has seen."""
-    if picture.kept:
+def encode(data, facts):
+    """The bytes to store for an image that `inspect` has seen."""
+    if facts.kept:
         return data
     encoded = io.BytesIO()
-    if picture.format == 'png':
+    if facts.format == 'png':
         open_upright(data).save(encoded, 'PNG')
     else:
         open_upright(data).save(encoded, 'JPEG', quality=100, subsampling=0)
@@ -71,7 +71,7 @@ def encode(data, picture):
 
 
 def features(encoded, facts, label, name, file):
-    """What is stored of a picture, by slim's keys and those of the Inception converter. facts: a Picture. name: its class's."""
+    """What is stored of an image, by slim's keys and those of the Inception converter. facts: a Image. name: its class's."""
     return {
         'image/encoded': encoded, 'image/format': facts.format, 'image/class/label': label, 'image/class/text': name,
         'image/height': facts.height, 'image/width': facts.width, 'image/filename': file, 'image/channels': facts.channels,
@@ -84,18 +84,18 @@ def _load(data, to_check=False):
     The image's `full_size` and `full_mode` are what they would be without.
     """
     if not data:
-        raise BadPicture('empty file')
+        raise BadImage('empty file')
     try:
         image = Image.open(io.BytesIO(data))
         size, mode = image.size, image.mode
         drafted = to_check and image.draft('L', (1, 1))
         image.load()
     except UnidentifiedImageError as e:
-        raise BadPicture('not a picture') from e
+        raise BadImage('not an image') from e
     except Exception as e:      # noqa: B902 - a damaged file makes Pillow's readers raise anything
-        raise BadPicture(str(e) or type(e).__name__) from e
+        raise BadImage(str(e) or type(e).__name__) from e
     if image.mode == 'F' or image.mode == 'I' and image.getextrema()[1] > 0xffff:
-        raise BadPicture('32 bits a pixel: save it with 8 or 16')
+        raise BadImage('32 bits a pixel: save it with 8 or 16')
     image.full_size = size if image.format != 'TIFF' else image.size      # Pillow turns TIFFs itself
     image.full_mode = mode if drafted else image.mode
     return image

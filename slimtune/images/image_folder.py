@@ -12,22 +12,22 @@ from slimtune.errors import UserError
 SPLITS = {'train': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test'}
 #: A folder that holds one of these is slimtune's own (a train folder, an export), not a class.
 _OURS = ('run.json', 'model.json', 'checkpoint', manifest.NAME)
-#: A file that may be a picture. path: on the disk. name: relative to the source, as text. size, time: of the file.
+#: A file that may be an image. path: on the disk. name: relative to the source, as text. size, time: of the file.
 Candidate = collections.namedtuple('Candidate', 'path name split label size time')
 
 
 def default_name(source):
     """A data set's name, from its folder's."""
-    return re.sub(r'\W+', '_', _text(os.path.basename(os.path.abspath(source)))).strip('_') or 'pictures'
+    return re.sub(r'\W+', '_', _text(os.path.basename(os.path.abspath(source)))).strip('_') or 'images'
 
 
 def find(source, output):
-    """The files that may be pictures: (Candidates sorted by name, the splits given, [(what is passed over, why), ...]).
+    """The files that may be images: (Candidates sorted by name, the splits given, [(what is passed over, why), ...]).
 
-    Raises UserError where there are no class folders, or where `output` lies among the pictures.
+    Raises UserError where there are no class folders, or where `output` lies among the images.
     """
     if not os.path.isdir(source):
-        raise UserError('no folder %s: give the folder that holds a folder of pictures for every class' % source)
+        raise UserError('no folder %s: give the folder that holds a folder of images for every class' % source)
     splits = _split_folders(source)
     candidates, passed = [], []
     for split, place in splits.items() or [('train', source)]:
@@ -44,7 +44,7 @@ def find(source, output):
     if not candidates:
         raise UserError('no class folders in %s: expected %s or %s, found %s' % (
             source, os.path.join(source, 'train', 'CLASS', '*.jpg'), os.path.join(source, 'CLASS', '*.jpg'),
-            '%d pictures directly in %s' % (len(passed), source) if passed else 'no picture'))
+            '%d images directly in %s' % (len(passed), source) if passed else 'no image'))
     return sorted(candidates, key=lambda one: one.name), list(splits), passed
 
 
@@ -56,7 +56,7 @@ def class_folders(place):
 
 
 def fingerprint(candidates):
-    """Changes when a picture is added, removed, renamed or written again."""
+    """Changes when an image is added, removed, renamed or written again."""
     lines = ['%s\t%s\t%s\n' % (one.name, one.size, one.time) for one in candidates]
     return hashlib.sha256(''.join(lines).encode('utf-8')).hexdigest()
 
@@ -67,7 +67,7 @@ def _candidate(path, source, split, label):
 
 
 def _loose(place):
-    """The pictures, going by their names, that lie directly in `place`."""
+    """The images, going by their names, that lie directly in `place`."""
     paths = [os.path.join(place, name) for name in sorted(os.listdir(place)) if not is_junk(name)]
     return [path for path in paths if path.lower().endswith(ENDINGS) and not os.path.isdir(path)]
 
@@ -90,7 +90,7 @@ def _split_folders(source):
 def _refuse_inside(output, folder):
     inside = os.path.realpath(output) + os.sep
     if inside.startswith(os.path.realpath(folder) + os.sep):
-        raise UserError('--output-dir=%s lies inside %s, among the pictures: choose a folder outside'
+        raise UserError('--output-dir=%s lies inside %s, among the images: choose a folder outside'
                         % (output, folder))
 
 
@@ -115,7 +115,7 @@ def _name(path, source):
     return _text(os.path.relpath(path, source)).replace(os.sep, '/')
 
 
-#: Names that say "picture"; only for what is said about files lying in the wrong place.
+#: Names that say "image"; only for what is said about files lying in the wrong place.
 ENDINGS = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
 _JUNK = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', '__macosx')
 

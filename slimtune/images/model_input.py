@@ -11,7 +11,7 @@ def inputs_of(net, options, size, channels=None, threads=4, readers=4, labels_of
         raise UserError('%s takes films, and slimtune has no pipeline for them: choose another net' % net.name)
     size = size or net.image_size
     nets_factory.check_image_size(net, size)
-    # A net for grey pictures takes what the data has; every other net takes colour, grey pictures being converted.
+    # A net for grey images takes what the data has; every other net takes colour, grey images being converted.
     channels = 1 if options.use_grayscale else (channels or 1) if net.channels == 1 else 3
     return Input(options.preprocessing_name or net.name, size, channels, options.use_grayscale, labels_offset, threads,
                  readers)
@@ -23,7 +23,7 @@ ACCURATE, FAST = 'INTEGER_ACCURATE', 'INTEGER_FAST'
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """How pictures reach a net. size: side in pixels. preprocessing: a style's or net's name. channels: 1 or 3.
+    """How images reach a net. size: side in pixels. preprocessing: a style's or net's name. channels: 1 or 3.
 
     dct_method: ACCURATE, or FAST for a net that slim trained: it changes a probability by up to 0.07.
     """

@@ -7,18 +7,18 @@ from slimtune.preprocessing import evaluation, preprocessing_factory
 
 
 def prepared_encoded(encoded, inputs):
-    """Encoded pictures as a net's input: float32 [n, size, size, channels]."""
+    """Encoded images as a net's input: float32 [n, size, size, channels]."""
     from slimtune.images import input_pipeline
     from slimtune.runtime import session_config, tf
     preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         one = tf.placeholder(tf.string, [])
         image = preprocess(input_pipeline.decode(one, inputs), inputs.size, inputs.size)
-        return np.stack([session.run(image, {one: picture}) for picture in encoded])
+        return np.stack([session.run(image, {one: data}) for data in encoded])
 
 
 def decoder(inputs):
-    """How pictures are decoded for a net: a function of bytes that returns uint8 [height, width, channels]."""
+    """How images are decoded for a net: a function of bytes that returns uint8 [height, width, channels]."""
     mode = 'L' if inputs.channels == 1 and not inputs.use_grayscale else 'RGB'
 
     def by_pillow(encoded):
@@ -40,11 +40,11 @@ def decoder(inputs):
 
 
 def prepared(path, inputs, decode):
-    """A picture as a net's input: (float32 [size, size, channels], None), or (None, why not). decode: of `decoder`."""
+    """An image as a net's input: (float32 [size, size, channels], None), or (None, why not). decode: of `decoder`."""
     try:
         with open(path, 'rb') as f:
             image = decode(f.read())
         style = preprocessing_factory.style_of(inputs.preprocessing)
         return evaluation.evaluate_array(style, image, inputs.size, inputs.size, use_grayscale=inputs.use_grayscale), None
-    except (image_file.BadPicture, OSError) as e:
+    except (image_file.BadImage, OSError) as e:
         return None, getattr(e, 'strerror', None) or str(e)

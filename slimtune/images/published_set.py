@@ -32,7 +32,7 @@ def data_set(asked):
         contents = source.read(asked.from_where)
     _check_labels(folder, contents.class_names)
     written = _write(name, source, contents, folder)
-    say(table(['split', 'pictures', 'shards'], [[split, facts['pictures'], len(facts['shards'])]
+    say(table(['split', 'images', 'shards'], [[split, facts['images'], len(facts['shards'])]
                                                 for split, facts in written.splits.items()]))
     if written.left_out:
         say('Left out, %d, listed in %s; the first: %s (%s)' % (
@@ -70,7 +70,7 @@ def _is_there(name, published, folder):
         for split in written.splits:
             written.shards(split, folder)
         say('%s is there already: %s in %s' % (name, ', '.join(
-            '%d %s' % (facts['pictures'], split) for split, facts in written.splits.items()), folder))
+            '%d %s' % (facts['images'], split) for split, facts in written.splits.items()), folder))
         return True
     names = [pattern % (n, number) if '%' in pattern else pattern
              for pattern, number in published.shards.values() for n in range(number)]
@@ -93,46 +93,46 @@ def published(name):
 
 
 def write_split(exchange, split, pattern, number, chosen, classes):
-    """Writes a split's shards, in the order of its pictures: (its part of the manifest, [(file left out, why), ...], channels).
+    """Writes a split's shards, in the order of its images: (its part of the manifest, [(file left out, why), ...], channels).
 
     exchange: files.Exchange that takes the shards. pattern: their names, with the shard's number and how many there are
-    where there may be more than one. chosen: published.Pictures. classes: names by label.
+    where there may be more than one. chosen: PublishedImages. classes: names by label.
     """
     if not chosen:
-        raise UserError('no pictures for %s' % split)
+        raise UserError('no images for %s' % split)
     if len(chosen) < number:
-        say('%d pictures in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, len(chosen), number))
+        say('%d images in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, len(chosen), number))
     number = min(number, len(chosen))
     counts, shards, left_out, channels = collections.Counter(), [], [], 1
-    examples = in_order(lambda picture: _example(picture, classes), chosen, at_once=16)
+    examples = in_order(lambda image: _example(image, classes), chosen, at_once=16)
     with progress('Writing ' + split, len(chosen)) as bar:
         for shard in range(number):
             part = chosen[shard * len(chosen) // number:(shard + 1) * len(chosen) // number]
             name = pattern % (shard, number) if '%' in pattern else pattern
             before = sum(counts.values())
             with records.writer(exchange.path(name)) as write:
-                for picture, (example, facts) in zip(part, examples):
+                for image, (example, facts) in zip(part, examples):
                     bar.advance(1)
                     if example is None:
-                        left_out.append((picture.name, facts))
+                        left_out.append((image.name, facts))
                         continue
                     write(example)
-                    counts[picture.label] += 1
+                    counts[image.label] += 1
                     channels = max(channels, facts.channels)
             shards.append({'name': name, 'bytes': os.path.getsize(exchange.path(name)), 'records': sum(counts.values()) - before})
     empty = [shard['name'] for shard in shards if not shard['records']]
     if empty:
-        raise UserError('not one usable picture for %s: %s (%s)' % ((empty[0],) + left_out[0]))
-    return {'pictures': sum(counts.values()), 'per_class': [counts[label] for label in range(len(classes))],
+        raise UserError('not one usable image for %s: %s (%s)' % ((empty[0],) + left_out[0]))
+    return {'images': sum(counts.values()), 'per_class': [counts[label] for label in range(len(classes))],
             'shards': shards}, left_out, channels
 
 
-def _example(picture, classes):
-    """A picture's serialized tf.train.Example, with slim's keys, with its facts (pictures.Picture); else None and why not."""
+def _example(image, classes):
+    """An image's serialized tf.train.Example, with slim's keys, with its facts (image_file.ImageFacts); else None and why not."""
     try:
-        data = picture.read()
+        data = image.read()
         facts = image_file.inspect(data)
-        features = image_file.features(image_file.encode(data, facts), facts, picture.label, classes[picture.label], picture.name)
-        return records.example(dict(features, **picture.features or {})), facts
-    except (image_file.BadPicture, OSError) as e:
+        features = image_file.features(image_file.encode(data, facts), facts, image.label, classes[image.label], image.name)
+        return records.example(dict(features, **image.features or {})), facts
+    except (image_file.BadImage, OSError) as e:
         return None, str(e)

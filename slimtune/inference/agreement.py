@@ -16,7 +16,7 @@ from slimtune.terminal import say
 def open_engine(restored, asked, top_k, some_images):
     """An engine for a restored model.Model whose decisions are float32's (see engine.answering), its proof kept beside it.
 
-    asked: (engine, precision) of the options. some_images: gives real pictures for the proof, called where there is none yet.
+    asked: (engine, precision) of the options. some_images: gives real images for the proof, called where there is none yet.
     """
     from slimtune.checkpoints import restored_model  # imports TensorFlow, which an export can do without
     graph = restored_model.freeze(restored)
@@ -37,17 +37,17 @@ def open_engine(restored, asked, top_k, some_images):
 
 
 #: How much larger than in the proof the error of a decision may be. At most 1.47 times was measured: five nets, 600 and 800
-#: pictures, each against 500 draws of 64.
+#: images, each against 500 draws of 64.
 SAFETY = 1.5
-PROVED_ON, LEAST_PROVED = 64, 16    # pictures
+PROVED_ON, LEAST_PROVED = 64, 16    # images
 PROVED_AT_ONCE = 4      # of them on TensorFlow, which takes up to half as long again for 64: memory is touched, not used
-LARGEST_ERROR = 0.03        # of the largest logit: an engine that is farther off would have most pictures run again
+LARGEST_ERROR = 0.03        # of the largest logit: an engine that is farther off would have most images run again
 
 
 def answering(graph, asked, images=None, proofs=None, top_k=1):
     """An engine whose decisions are those of float32, as (Checked, what to say of it, {kind: Proof's fields}).
 
-    graph: as for `load`. asked: (engine, precision) of the options. proofs: those made before. images: real pictures to make
+    graph: as for `load`. asked: (engine, precision) of the options. proofs: those made before. images: real images to make
     one on; without a proof bfloat16 is not used. What cannot run the net, or changes its answers, gives way to TensorFlow.
     """
     kind, proofs = engines.choose(*asked), dict(proofs or {})
@@ -83,11 +83,11 @@ def answering(graph, asked, images=None, proofs=None, top_k=1):
 class Proof:
     """How far an engine is from float32 on TensorFlow. error: the largest of a logit. scale: the largest logit.
 
-    changed: decisions that differ. apart: the largest error of the difference between two logits of a picture; at most twice
-    `error`, most often less, for what moves all logits of a picture alike changes nothing.
+    changed: decisions that differ. apart: the largest error of the difference between two logits of an image; at most twice
+    `error`, most often less, for what moves all logits of an image alike changes nothing.
     """
     engine: str
-    pictures: int
+    num_images: int
     error: float
     scale: float
     changed: int
@@ -99,12 +99,12 @@ class Proof:
         return SAFETY * min(self.apart, 2 * self.error)
 
     def __str__(self):
-        return '%s against float32 on %d pictures: largest error of a logit %.2g of %.3g, %d decisions changed' % (
-            self.engine, self.pictures, self.error, self.scale, self.changed)
+        return '%s against float32 on %d images: largest error of a logit %.2g of %.3g, %d decisions changed' % (
+            self.engine, self.num_images, self.error, self.scale, self.changed)
 
 
 def prove(engine, reference, images):
-    """Compares the logits (the first output) of two engines on real pictures: a Proof."""
+    """Compares the logits (the first output) of two engines on real images: a Proof."""
     parts = np.array_split(images, -(-len(images) // PROVED_AT_ONCE))
     ours, expected = engine.run(images)[0], np.concatenate([reference.run(part)[0] for part in parts])
     errors = ours - expected
@@ -115,8 +115,8 @@ def prove(engine, reference, images):
 class Checked:
     """An engine whose decisions are those of float32: which class is best, and which are among the k best.
 
-    A picture whose logits lie closer than `margin` where that is decided is run again by the exact engine. make_exact: gives
-    it, called when it is first needed; None where `fast` is exact. again: how many pictures that were.
+    An image whose logits lie closer than `margin` where that is decided is run again by the exact engine. make_exact: gives
+    it, called when it is first needed; None where `fast` is exact. again: how many images that were.
     """
 
     def __init__(self, fast, make_exact=None, margin=0.0, top_k=1):

@@ -14,7 +14,7 @@ from slimtune.errors import UserError
 from slimtune.terminal import warn
 
 INPUT, OUTPUTS = 'input:0', ('logits:0', 'probabilities:0')
-AT_ONCE, STREAMS = 2, min(os.cpu_count() or 1, 8)   # OpenVINO's: pictures of a request, and streams, each of which takes memory
+AT_ONCE, STREAMS = 2, min(os.cpu_count() or 1, 8)   # OpenVINO's: images of a request, and streams, each of which takes memory
 
 
 def openvino():
@@ -51,7 +51,7 @@ def load(graph, engine='tensorflow', precision='float32', outputs=OUTPUTS, input
     """An engine for a frozen graph: a GraphDef, or the path of one, or of OpenVINO's model.xml.
 
     engine, precision: of `choose`. outputs, input: names of the graph's tensors. once: it will run a single time, for a proof.
-    at_once: pictures of one of OpenVINO's requests.
+    at_once: images of one of OpenVINO's requests.
     """
     if engine == 'tensorflow':
         return TensorFlow(read_graph(graph) if isinstance(graph, str) else graph, outputs, input, once)
@@ -78,7 +78,7 @@ class TensorFlow:
         with tf.Graph().as_default() as graph:
             self._images, *self._outputs = tf.import_graph_def(own, name='', return_elements=[input] + list(outputs))
             self._session = tf.Session(graph=graph, config=session_config(once=once))
-        self._most = None       # pictures at once, once memory was found to be short
+        self._most = None       # images at once, once memory was found to be short
 
     def run(self, images):
         """images: float32 [n, height, width, channels]. Returns an array [n, ...] for each output.
@@ -90,9 +90,9 @@ class TensorFlow:
             parts = [self._session.run(self._outputs, {self._images: images[n:n + size]}) for n in range(0, len(images), size)]
         except self._out_of_memory:
             if size == 1:
-                raise UserError('not enough memory for a single picture')
+                raise UserError('not enough memory for a single image')
             self._most = size // 2
-            warn('not enough memory for %d pictures at once: going on with %d' % (size, self._most))
+            warn('not enough memory for %d images at once: going on with %d' % (size, self._most))
             return self.run(images)
         return tuple(np.concatenate(part) for part in zip(*parts))
 
@@ -104,7 +104,7 @@ class TensorFlow:
 class OpenVINO:
     """A frozen graph (frozen.pb, or OpenVINO's own model.xml) on OpenVINO.
 
-    Several pictures are run a few at a time, on as many streams as there are cores: threads that share one picture wait for
+    Several images are run a few at a time, on as many streams as there are cores: threads that share one image wait for
     each other at every layer, half of the time where the machine has other work too.
     """
 
@@ -118,7 +118,7 @@ class OpenVINO:
             'ENFORCE_BF16': 'YES' if bfloat16 else 'NO'}
 
     def _compile(self, count, shape):
-        """For a fixed number of pictures of a fixed size: what either version of OpenVINO compiles, and runs fastest."""
+        """For a fixed number of images of a fixed size: what either version of OpenVINO compiles, and runs fastest."""
         self._batch = min(count, self._at_once)
         streams = min(STREAMS, -(-count // self._batch))
         self._model.reshape({self._model.inputs[0].get_any_name(): (self._batch,) + tuple(shape)})
@@ -153,7 +153,7 @@ class OpenVINO:
         return [np.array(request.get_output_tensor(place).data) for place in self._places]
 
     def save(self, path):
-        """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of pictures."""
+        """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of images."""
         try:
             from openvino import serialize
         except ImportError:

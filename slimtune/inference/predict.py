@@ -58,7 +58,7 @@ def given_names(predicted):
     return labels.read(predicted.label_path)[predicted.labels_offset:] if predicted.label_path else None
 
 
-def picture_paths(words):
+def image_paths(words):
     """The files that words name: files as they are, folders walked. UserError for a word that names nothing."""
     paths = []
     for word in words:
@@ -77,8 +77,8 @@ def picture_paths(words):
 def predict(open_engine, inputs, paths, batch_size, top_k=1):
     """Yields (path, probabilities [classes] or None, why not) for every path, in their order.
 
-    open_engine: (images to prove it on, k) -> engine. inputs: how pictures reach the net. A picture that cannot be read is an
-    answer, not the end. Pictures are decoded by threads while the engine runs; memory holds a few batches, however many there
+    open_engine: (images to prove it on, k) -> engine. inputs: how images reach the net. An image that cannot be read is an
+    answer, not the end. Images are decoded by threads while the engine runs; memory holds a few batches, however many there
     are.
     """
     decode, running = decoder(inputs), None

@@ -14,18 +14,18 @@ DECAYS = ('fixed', 'exponential', 'polynomial')
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """The pictures and where their records go."""
-    tensorflow_data_dir: str = option(None, 'Folder of pictures: CLASS/*.jpg, or train/CLASS/*.jpg and validation/CLASS/*.jpg. '
+    """The images and where their records go."""
+    tensorflow_data_dir: str = option(None, 'Folder of images: CLASS/*.jpg, or train/CLASS/*.jpg and validation/CLASS/*.jpg. '
                                       'Also -t, or the first word.', kind='path')
     dataset_name: str = option(None, 'Name of the data set, first part of its file names. Default: the folder\'s name.')
-    output_dir: str = option(None, 'Where the records go. Default: beside the pictures\' folders.', slim=False, kind='path')
-    train_shards: int = option(2, 'Files to spread the training pictures over.')
-    validation_shards: int = option(2, 'Files to spread the validation pictures over.')
-    num_threads: int = option(None, 'Pictures read at the same time. Default: one a core.')
-    validation_fraction: float = option(0.2, 'Share of the pictures held out where the folder is not split already; a '
-                                        'picture lands on the same side every time.', slim=False)
+    output_dir: str = option(None, 'Where the records go. Default: beside the images\' folders.', slim=False, kind='path')
+    train_shards: int = option(2, 'Files to spread the training images over.')
+    validation_shards: int = option(2, 'Files to spread the validation images over.')
+    num_threads: int = option(None, 'Images read at the same time. Default: one a core.')
+    validation_fraction: float = option(0.2, 'Share of the images held out where the folder is not split already; an '
+                                        'image lands on the same side every time.', slim=False)
     seed: int = option(0, 'Shuffles the records; the same seed gives the same files.', slim=False)
-    strict: bool = option(False, 'Fail on the first bad picture instead of leaving it out.', slim=False)
+    strict: bool = option(False, 'Fail on the first bad image instead of leaving it out.', slim=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Net:
     model_name: str = option('inception_v3', 'Name of the net; `slimtune nets` lists them.')
     preprocessing_name: str = option(None, 'Preprocessing, where it is not the net\'s own: inception, vgg, lenet, cifarnet '
                                      'or a net\'s name.')
-    use_grayscale: bool = option(False, 'Work on grey pictures.')
+    use_grayscale: bool = option(False, 'Work on grey images.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,16 +68,16 @@ class Run:
     train_dir: str = option('/tmp/tfmodel/', 'Folder for checkpoints and event files. Folder form: FOLDER_NET, beside it.',
                             folder=None, kind='path')
     max_number_of_steps: int = option(None, 'Steps in total, earlier runs included. Default: endless; folder form: 30 times '
-                                      'through the pictures, at least 400 steps.', least=1)
-    batch_size: int = option(32, 'Pictures a step.', least=1)
-    train_image_size: int = option(None, 'Side of the pictures in pixels. Default: the net\'s.', least=1)
+                                      'through the images, at least 400 steps.', least=1)
+    batch_size: int = option(32, 'Images a step.', least=1)
+    train_image_size: int = option(None, 'Side of the images in pixels. Default: the net\'s.', least=1)
     seed: int = option(None, 'Makes a run repeatable.', slim=False, folder=0)
     log_every_n_steps: int = option(10, 'Steps between two lines.')
     save_interval_secs: int = option(600, 'Seconds between two checkpoints.', folder=300, least=0)
     save_summaries_secs: int = option(600, 'Seconds between two entries for TensorBoard.', folder=10, least=0)
     histograms: bool = option(False, 'Write histograms of all variables for TensorBoard, which costs time.', slim=False)
     num_readers: int = option(4, 'Files read at the same time.', least=1)
-    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.', least=1)
+    num_preprocessing_threads: int = option(4, 'Images decoded at the same time.', least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Schedule:
                                   '0.001.', folder=None)
     learning_rate_decay_type: str = option('exponential', 'How it falls.', choices=DECAYS, folder='polynomial')
     learning_rate_decay_factor: float = option(0.94, 'Factor by which it falls (exponential).')
-    num_epochs_per_decay: float = option(2.0, 'Times through the pictures until it falls by the factor (exponential), or has '
+    num_epochs_per_decay: float = option(2.0, 'Times through the images until it falls by the factor (exponential), or has '
                                          'fallen (polynomial). Folder form: all of them.', folder=None)
     end_learning_rate: float = option(0.0001, 'Where it ends (polynomial).', folder=0.00001)
 
@@ -109,7 +109,7 @@ class Optimizer:
     ftrl_l1: float = option(0.0, 'l1 regularization of ftrl.')
     ftrl_l2: float = option(0.0, 'l2 regularization of ftrl.')
     weight_decay: float = option(0.00004, 'Weight of the l2 loss on the net\'s weights. Folder form: for a head on cached '
-                                 'features what does best in cross-validation on the training pictures.', folder=None)
+                                 'features what does best in cross-validation on the training images.', folder=None)
     label_smoothing: float = option(0.0, 'Share of each label spread over all classes.')
     moving_average_decay: float = option(None, 'Keep moving averages of the weights with this decay, such as 0.9999.')
 
@@ -126,7 +126,7 @@ class Engine:
 @dataclasses.dataclass(frozen=True)
 class Cache:
     """The features of the frozen part, computed once instead of at every step."""
-    feature_cache: str = option('on', 'off: run the whole net at every step, on augmented pictures, as slim does.',
+    feature_cache: str = option('on', 'off: run the whole net at every step, on augmented images, as slim does.',
                                 choices=('on', 'off'), slim=False)
     cache_limit: float = option(None, 'Most that the features may take, in GiB. Default: a quarter of the memory.', slim=False)
     cache_dir: str = option(None, 'Where they are kept. Default: SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False,
@@ -154,13 +154,13 @@ class Tested:
                                   kind='path')
     eval_dir: str = option('/tmp/tfmodel/', 'Where metrics.json and the event file go. Folder form: FOLDER/eval.', folder=None,
                            kind='path')
-    batch_size: int = option(100, 'Pictures at once; halved by itself where memory is short.', folder=64, least=1)
-    max_num_batches: int = option(None, 'Stop after so many batches. Default: every picture, once.', least=1)
-    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', least=1)
+    batch_size: int = option(100, 'Images at once; halved by itself where memory is short.', folder=64, least=1)
+    max_num_batches: int = option(None, 'Stop after so many batches. Default: every image, once.', least=1)
+    eval_image_size: int = option(None, 'Side of the images in pixels. Default: as trained, else the net\'s.', least=1)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.')
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
-    top_k: int = option(5, 'Also count a picture as right where its class is among the best k.', slim=False, least=1)
-    num_preprocessing_threads: int = option(4, 'Pictures decoded at the same time.', least=1)
+    top_k: int = option(5, 'Also count an image as right where its class is among the best k.', slim=False, least=1)
+    num_preprocessing_threads: int = option(4, 'Images decoded at the same time.', least=1)
     master: str = option('', 'Address of the master.', only=('', 'local'))
     quantize: bool = option(False, 'Test a quantized net.', only=(False,))
 
@@ -171,9 +171,9 @@ class Exported:
     checkpoint_path: str = option(None, 'Train folder or checkpoint; the latest one in a folder.', slim=False, kind='path')
     output_dir: str = option(None, 'Where the bundle goes. Default: FOLDER/export.', slim=False, kind='path')
     output_file: str = option('', 'Write slim\'s bare graph, without weights, to this file instead.', kind='path')
-    image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', least=1)
+    image_size: int = option(None, 'Side of the images in pixels. Default: as trained, else the net\'s.', least=1)
     eval_image_size: int = option(None, 'The same as --image-size.', slim=False, least=1)
-    batch_size: int = option(None, 'Fix the number of pictures at once (with --output-file).', least=1)
+    batch_size: int = option(None, 'Fix the number of images at once (with --output-file).', least=1)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.',
                                          slim=False)
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
@@ -181,7 +181,7 @@ class Exported:
     final_endpoint: str = option(None, 'Stop at this end point (with --output-file).')
     write_text_graphdef: bool = option(False, 'Write the graph as text (with --output-file).')
     is_video_model: bool = option(False, 'The net takes films (with --output-file).')
-    num_frames: int = option(None, 'Pictures a film (with --is-video-model).', least=1)
+    num_frames: int = option(None, 'Images a film (with --is-video-model).', least=1)
     quantize: bool = option(False, 'Export a quantized net.', only=(False,))
 
 
@@ -190,14 +190,14 @@ class Predicted:
     """Which net answers, and how."""
     checkpoint_path: str = option(None, 'Checkpoint, train folder or exported folder; else the first word.', slim=False,
                                   kind='path')
-    eval_image_size: int = option(None, 'Side of the pictures in pixels. Default: as trained, else the net\'s.', slim=False,
+    eval_image_size: int = option(None, 'Side of the images in pixels. Default: as trained, else the net\'s.', slim=False,
                                   least=1)
     label_path: str = option(None, 'label.txt or labels.txt with the names of the classes.', slim=False, kind='path')
     labels_offset: int = option(0, 'The checkpoint has classes from this number of the label file on.', slim=False, least=0)
     moving_average_decay: float = option(None, 'Use the moving averages of the weights. Folder form: where there are any.',
                                          slim=False)
-    top_k: int = option(5, 'Names a picture.', slim=False, least=1)
-    batch_size: int = option(64, 'Pictures at once.', slim=False, least=1)
+    top_k: int = option(5, 'Names an image.', slim=False, least=1)
+    batch_size: int = option(64, 'Images at once.', slim=False, least=1)
     csv: bool = option(False, 'Answer as CSV.', slim=False)
     json: bool = option(False, 'Answer as JSON, one object a line.', slim=False)
 

@@ -41,19 +41,19 @@ class Command:
 
 
 COMMANDS = {
-    'convert': Command('Turn a folder of pictures into records.', (Convert, Terminal), first='tensorflow_data_dir',
+    'convert': Command('Turn a folder of images into records.', (Convert, Terminal), first='tensorflow_data_dir',
                        example='slimtune convert -t pic'),
     'train': Command('Fine-tune a net on them.', (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
                      first='dataset_dir',
                      example='slimtune train pic --model mobilenet_v1_025 --checkpoint-path mobilenet_v1_0.25_128.ckpt'),
-    'eval': Command('Test it on pictures it has not seen.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
+    'eval': Command('Test it on images it has not seen.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
     'export': Command('Write the files to ship.', (Exported, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Name what is in pictures.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='pictures',
-                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 picture.jpg'),
+    'predict': Command('Name what is in images.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='images',
+                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
     'download': Command('Fetch published weights and data sets.', (Download, Terminal), first='dataset_name',
                         example='slimtune download inception_v3'),

@@ -7,7 +7,7 @@ from slimtune.errors import UserError
 
 
 def save_run(folder, groups, **facts):
-    """Writes FOLDER/run.json: the options of the dataclasses in `groups`, and facts such as classes and picture size."""
+    """Writes FOLDER/run.json: the options of the dataclasses in `groups`, and facts such as classes and image size."""
     from slimtune.storage.atomic import write_text
     options = {}
     for group in groups:

@@ -1,4 +1,4 @@
-"""Work on many things at once, on threads: for what waits for the disk or decodes pictures, which Python's lock allows."""
+"""Work on many things at once, on threads: for what waits for the disk or decodes images, which Python's lock allows."""
 import collections
 import os
 from concurrent.futures import ThreadPoolExecutor

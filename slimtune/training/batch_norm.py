@@ -1,13 +1,13 @@
 """Batch norm's statistics, measured again once training is over.
 
 With a decay of 0.9997 they follow the weights so slowly that after a few hundred steps evaluation still uses those of the
-beginning. Here they become the mean over batches of training pictures, by the weights as they are.
+beginning. Here they become the mean over batches of training images, by the weights as they are.
 """
 import numpy as np
 
 from slimtune.runtime import tf
 
-PICTURES = 2048
+MOST_IMAGES = 2048
 
 
 def moving(update_ops):
@@ -28,12 +28,12 @@ def moving(update_ops):
     return found
 
 
-def measure(session, statistics, batch_size, pictures):
-    """Gives the statistics their mean over the training pictures, at most PICTURES of them; returns how many batches.
+def measure(session, statistics, batch_size, num_images):
+    """Gives the statistics their mean over the training images, at most IMAGES of them; returns how many batches.
 
     session: raw. statistics: of `moving`. Each batch comes from the training pipeline.
     """
-    batches = max(1, min(PICTURES, pictures) // batch_size)
+    batches = max(1, min(MOST_IMAGES, num_images) // batch_size)
     values, variables = list(statistics.values()), list(statistics)
     means = [np.zeros(v.shape.as_list(), np.float64) for v in variables]
     for _ in range(batches):

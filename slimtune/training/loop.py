@@ -11,7 +11,7 @@ from slimtune.terminal import progress, say, watched
 from slimtune.training.batch_norm import measure
 
 CHECKPOINTS_KEPT = 5
-MEASURE_SECONDS = 10.0              # between two looks at the held-out pictures, where features are cached
+MEASURE_SECONDS = 10.0              # between two looks at the held-out images, where features are cached
 
 
 def saving(run_options, saver, diverged, changing):
@@ -41,12 +41,12 @@ def event_files():
         tf.summary.FileWriterCache.clear()
 
 
-def measured_again(statistics, run_options, pictures, saver, step, step_context):
+def measured_again(statistics, run_options, num_images, saver, step, step_context):
     """Batch norm's statistics by the final weights, saved with them."""
     session = step_context.session
-    batches = measure(session, statistics, run_options.batch_size, pictures)
+    batches = measure(session, statistics, run_options.batch_size, num_images)
     saver.save(session, os.path.join(run_options.train_dir, 'model.ckpt'), step)
-    say('Statistics of %d layers measured again on %d batches of training pictures' % (len(statistics) // 2, batches))
+    say('Statistics of %d layers measured again on %d batches of training images' % (len(statistics) // 2, batches))
 
 
 def loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed=None):
@@ -67,12 +67,12 @@ def loop(session, train_op, total_loss, global_step, step, total, stop, diverged
             if not math.isfinite(loss):
                 raise diverged('the loss is', step)
             if bar:
-                bar.advance(1, 'loss %.4f, %.0f pictures/s' % (loss, run_options.batch_size / seconds))
+                bar.advance(1, 'loss %.4f, %.0f images/s' % (loss, run_options.batch_size / seconds))
             elif step % max(run_options.log_every_n_steps, 1) == 0:
                 say('global step %d: loss = %.4f (%.3f sec/step)' % (step, loss, seconds))
             if fed and fed.accuracy and (time.time() > next_measured or step == total or stop.wanted):
                 right = session.run_step_fn(lambda step_context: fed.accuracy(step_context.session))
-                say('step %d: %.1f%% of the held-out pictures right' % (step, 100 * right))
+                say('step %d: %.1f%% of the held-out images right' % (step, 100 * right))
                 next_measured = time.time() + MEASURE_SECONDS
     return step
 

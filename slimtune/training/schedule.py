@@ -5,13 +5,13 @@ from slimtune.runtime import tf
 EPSILON = {'adam': 1e-8, 'adadelta': 1e-8, 'rmsprop': 1e-3}
 
 
-def learning_rate(schedule, batch_size, pictures, global_step, total=None):
-    """The rate at `global_step` as a scalar tensor. pictures: of the training split, for epochs. total: steps in all."""
+def learning_rate(schedule, batch_size, num_images, global_step, total=None):
+    """The rate at `global_step` as a scalar tensor. images: of the training split, for epochs. total: steps in all."""
     if schedule.learning_rate_decay_type == 'fixed':
         return tf.constant(schedule.learning_rate, name='fixed_learning_rate')
     # At least 1: a data set smaller than a batch would give 0, and a rate of NaN at the first step.
     epochs = schedule.num_epochs_per_decay
-    decay_steps = max(1, int(pictures * epochs / batch_size)) if epochs or not total else total
+    decay_steps = max(1, int(num_images * epochs / batch_size)) if epochs or not total else total
     if schedule.learning_rate_decay_type == 'exponential':
         return tf.train.exponential_decay(schedule.learning_rate, global_step, decay_steps,
                                           schedule.learning_rate_decay_factor, staircase=True,

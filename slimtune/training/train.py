@@ -75,7 +75,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         tf.set_random_seed(seed)
         global_step = tf.train.create_global_step()
         with tf.device('/cpu:0'):
-            images, picture_labels = input_pipeline.training_batches(dataset, inputs, run_options.batch_size, seed, step)
+            images, image_labels = input_pipeline.training_batches(dataset, inputs, run_options.batch_size, seed, step)
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
         decay = optimizer.weight_decay
         if decay is None:
@@ -83,12 +83,12 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
         with quick_gradients():
             logits, end_points = network_fn(images)
-        cross_entropies = losses.losses(logits, end_points, picture_labels, len(class_names), optimizer.label_smoothing)
+        cross_entropies = losses.losses(logits, end_points, image_labels, len(class_names), optimizer.label_smoothing)
         trained = variables_to_train(scopes)
         # Of slim's loss, the decay of frozen weights and the entropy of a frozen head are shares that training cannot change.
         total_loss = tf.add_n([loss for loss in cross_entropies + tf.losses.get_regularization_losses()
                                if not frozen or hangs_on(loss, trained)])
-        accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), picture_labels), tf.float32))
+        accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), image_labels), tf.float32))
 
         # Optimizer
         rate = schedules.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step, total)
@@ -101,14 +101,14 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             tf.summary.histogram(variable.op.name, variable)
 
         # Restoring
-        say('%s on %s: %d pictures, %d classes, %d of %d variables trained%s' % (
+        say('%s on %s: %d images, %d classes, %d of %d variables trained%s' % (
             net.name, device(machines.clone_on_cpu), dataset.num_samples, len(class_names), len(trained),
             len(tf.trainable_variables()), ' (%s)' % ', '.join(scopes) if scopes else ''))
         names = initial_weights.restored(net, resumed, warm, class_names, start)
 
         # What feeds the steps: the pipeline, or the features of what is frozen, computed once
         fed = prepare(
-            images, picture_labels, total_loss, evaluating(net, class_names), trained,
+            images, image_labels, total_loss, evaluating(net, class_names), trained,
             initial_weights.initializer(resumed or warm, names), dataset, held_out(dataset), inputs,
             run_options.batch_size, seed, cache, engine_options) if caching else None
         if optimizer.weight_decay is None:
@@ -152,7 +152,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
 
 def found_or_converted(folder, asked):
-    """The name of the data set in `folder`, whose pictures are converted first where that was not done yet. asked: or None."""
+    """The name of the data set in `folder`, whose images are converted first where that was not done yet. asked: or None."""
     there = dataset_factory.names_in(folder)
     if asked and there:
         return asked
@@ -179,7 +179,7 @@ def chosen_decay(fed, images, logits, trained, seed, before):
         return known or WEIGHT_DECAY
     decay, accuracy = choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
     if accuracy:
-        say('Weight decay %.2g, with which %.1f%% were right in cross-validation on the training pictures'
+        say('Weight decay %.2g, with which %.1f%% were right in cross-validation on the training images'
             % (decay, 100 * accuracy))
     return decay
 

@@ -19,13 +19,13 @@ def said(capsys):
 @pytest.fixture
 def write(tmp_path):
     """Writes a file of records with slim's features: write('x.tfrecord', labels) -> its path. more: further features."""
-    picture = io.BytesIO()
-    Image.new('L', (28, 28), 'white').save(picture, 'PNG')
+    image = io.BytesIO()
+    Image.new('L', (28, 28), 'white').save(image, 'PNG')
 
     def make(name, labels, more=None):
         with tf.python_io.TFRecordWriter(str(tmp_path / name)) as writer:
             for label in labels:
-                example = dataset_utils.image_to_tfexample(picture.getvalue(), b'png', 28, 28, label)
+                example = dataset_utils.image_to_tfexample(image.getvalue(), b'png', 28, 28, label)
                 for key, value in (more or {}).items():
                     example.features.feature[key].CopyFrom(value)
                 writer.write(example.SerializeToString())

@@ -22,7 +22,7 @@ def refused(folder, name='pic', split='train', **more):
 
 @pytest.fixture
 def folder(tmp_path, write):
-    """Two shards of training pictures and one of validation, beside a label.txt; put there by hand."""
+    """Two shards of training images and one of validation, beside a label.txt; put there by hand."""
     write('pic_train_00000-of-00002.tfrecord', [0, 1, 2])
     write('pic_train_00001-of-00002.tfrecord', [0, 1])
     write('pic_validation_00000-of-00001.tfrecord', [2])

@@ -26,7 +26,7 @@ def slims(real_data):
 
 @pytest.fixture(scope='session')
 def expected(slims):
-    """expected.json: {name of a run: {'correct', 'of', 'probabilities': {picture: [by class]}}}."""
+    """expected.json: {name of a run: {'correct', 'of', 'probabilities': {image: [by class]}}}."""
     with open(os.path.join(slims, 'expected.json'), encoding='utf-8') as f:
         return json.load(f)
 
@@ -39,10 +39,10 @@ def grey_records(digits, tmp_path_factory):
     from slimtune.runtime import tf
     folder = tmp_path_factory.mktemp('records')
     names = ['zero', 'one', 'two']
-    pictures = [(label, path) for label, name in enumerate(names) for path in sorted((digits / name).iterdir())]
-    for shard, chosen in [('train_00000-of-00002', pictures[0::5] + pictures[1::5]),
-                          ('train_00001-of-00002', pictures[2::5] + pictures[3::5]),
-                          ('validation_00000-of-00001', pictures[4::5])]:
+    images = [(label, path) for label, name in enumerate(names) for path in sorted((digits / name).iterdir())]
+    for shard, chosen in [('train_00000-of-00002', images[0::5] + images[1::5]),
+                          ('train_00001-of-00002', images[2::5] + images[3::5]),
+                          ('validation_00000-of-00001', images[4::5])]:
         with tf.python_io.TFRecordWriter(str(folder / ('mine_%s.tfrecord' % shard))) as writer:
             for label, path in chosen:
                 example = dataset_utils.image_to_tfexample(path.read_bytes(), b'png', 28, 28, label)

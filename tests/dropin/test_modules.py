@@ -25,7 +25,7 @@ SPLITS_TO_SIZES = {'train': 48, 'validation': %(validation)d}
 _NUM_CLASSES = 3
 
 _ITEMS_TO_DESCRIPTIONS = {
-    'image': 'A picture of a digit.',
+    'image': 'An image of a digit.',
     'label': 'A single integer between 0 and 2',
 }
 
@@ -76,28 +76,28 @@ def write(tmp_path):
 def test_a_module_written_for_slim_goes_the_whole_way_unchanged(dialect, write, grey_records, here, tmp_path):
     data = write(dialect) + ['--dataset_dir=%s' % grey_records]
     said = here('train', '--train_dir=train_dir', '--max_number_of_steps=3', '--batch_size=8', *(data + NET))
-    assert '48 pictures, 3 classes' in said and 'note:' not in said
+    assert '48 images, 3 classes' in said and 'note:' not in said
     said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir', '--dataset_split_name=validation', *(data + NET))
-    assert 'of 12 pictures' in said
+    assert 'of 12 images' in said
     with open(str(tmp_path / 'eval_dir' / 'metrics.json')) as f:
         assert json.load(f)['classes'] == ['zero', 'one', 'two']
     said = here('export', '--checkpoint_path=train_dir', '--output_dir=export', *(data + NET))
-    assert 'Replayed on 12 pictures of validation' in said
+    assert 'Replayed on 12 images of validation' in said
     assert (tmp_path / 'export' / 'labels.txt').read_text() == '0:zero\n1:one\n2:two\n'
 
 
 def test_eval_and_export_remember_the_module(write, grey_records, here):
     data = write('tf_slim') + ['--dataset_dir=%s' % grey_records]
     here('train', '--train_dir=train_dir', '--max_number_of_steps=1', '--batch_size=8', *(data + NET))
-    assert 'of 12 pictures' in here('eval', 'train_dir')
-    assert 'Replayed on 12 pictures of validation' in here('export', 'train_dir')
+    assert 'of 12 images' in here('eval', 'train_dir')
+    assert 'Replayed on 12 images of validation' in here('export', 'train_dir')
 
 
-def test_wrong_sizes_are_said_and_every_picture_is_tested_all_the_same(write, grey_records, here):
+def test_wrong_sizes_are_said_and_every_image_is_tested_all_the_same(write, grey_records, here):
     data = write('tf_slim', validation=350) + ['--dataset_dir=%s' % grey_records]
     here('train', '--train_dir=train_dir', '--max_number_of_steps=1', '--batch_size=8', *(data + NET))
     said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir', '--dataset_split_name=validation', *(data + NET))
-    assert 'validation has 350 pictures, but its records hold 12: using 12' in said and 'of 12 pictures' in said
+    assert 'validation has 350 images, but its records hold 12: using 12' in said and 'of 12 images' in said
 
 
 @pytest.mark.skipif(not CURRENT, reason='TensorFlow 1 has tf.contrib')
@@ -125,7 +125,7 @@ def test_a_name_that_nobody_registered_works_where_its_records_lie(grey_records,
     data = ['--dataset_name=mine', '--dataset_dir=%s' % grey_records]
     here('train', '--train_dir=train_dir', '--max_number_of_steps=1', '--batch_size=8', *(data + NET))
     said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir', '--dataset_split_name=validation', *(data + NET))
-    assert 'of 12 pictures' in said
+    assert 'of 12 images' in said
 
 
 def test_imagenet_without_its_background_has_a_thousand_classes(grey_records, here, tmp_path, values):
@@ -138,6 +138,6 @@ def test_imagenet_without_its_background_has_a_thousand_classes(grey_records, he
             writer.write(example.SerializeToString())
     said = here('train', '--train_dir=train_dir', '--dataset_dir=.', '--labels_offset=1', '--max_number_of_steps=1',
                 '--batch_size=8', *NET)
-    assert '24 pictures, 1000 classes' in said
+    assert '24 images, 1000 classes' in said
     assert values(tmp_path / 'train_dir')['LeNet/fc4/biases'].shape == (1000,)
-    assert "of 24 pictures" in here('eval', 'train_dir', '--dataset_split_name=train')
+    assert "of 24 images" in here('eval', 'train_dir', '--dataset_split_name=train')

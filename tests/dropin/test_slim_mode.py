@@ -69,7 +69,7 @@ def borrowed_dropout(net, keep_prob, is_training, scope):
     return layers.dropout(net, keep_prob, is_training=is_training, seed=SEED, scope=scope)
 
 
-# name: (net, side of its pictures)
+# name: (net, side of its images)
 NETS = {'lenet': (lenet, 28), 'mobilenet_v1_025': (mobilenet_v1_025, 64), 'inception_v3': (inception_v3, 107)}
 
 
@@ -97,7 +97,7 @@ def straight(rate, steps, end):
     return lambda step: tf.train.polynomial_decay(rate, step, steps, end)
 
 
-# Whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing). 48 pictures, so an epoch is 6 batches.
+# Whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing). 48 images, so an epoch is 6 batches.
 FLAGS = {
     'the tutorial': (
         'mobilenet_v1_025', ['--learning_rate=0.001', '--learning_rate_decay_type=fixed', '--optimizer=rmsprop',
@@ -141,7 +141,7 @@ def begun(net, dataset, path):
 def by_slim(dataset, net, start, optimizer, rate, weight_decay, label_smoothing):
     """The losses of the first STEPS steps, as slim's train script takes them."""
     with tf.Graph().as_default():
-        tf.set_random_seed(SEED)        # the order of the pictures hangs on it too
+        tf.set_random_seed(SEED)        # the order of the images hangs on it too
         step = tf.train.get_or_create_global_step()
         logits, auxiliary, one_hot = prepared(net, dataset, weight_decay)
         if auxiliary is not None:

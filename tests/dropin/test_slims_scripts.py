@@ -52,7 +52,7 @@ def main(_):
     size = FLAGS.image_size or network_fn.default_image_size
     image = prepare(image, size, size)
     images, labels = tf.train.batch(
-        # One thread: with more, pictures overtake others and the last batch has some of them twice.
+        # One thread: with more, images overtake others and the last batch has some of them twice.
         [image, label], batch_size=FLAGS.batch_size, num_threads=1, capacity=5 * FLAGS.batch_size)
     logits, _ = network_fn(images)
     if FLAGS.moving_average_decay:
@@ -116,7 +116,7 @@ def python(tmp_path):
 
 
 def accuracy(output):
-    """(accuracy, pictures) of what EVALUATES printed."""
+    """(accuracy, images) of what EVALUATES printed."""
     words = output[output.rindex('Accuracy '):].split()
     return float(words[1]), int(words[3])
 
@@ -124,20 +124,20 @@ def accuracy(output):
 @pytest.mark.parametrize('folder, flags, right', [
     ('head_rmsprop', [], 140), ('all_momentum_ema', ['--moving_average_decay=0.95'], 71)])
 def test_slims_eval_script_finds_what_it_always_found(folder, flags, right, python, flowers, slims):
-    found, pictures = accuracy(python(
+    found, images = accuracy(python(
         EVALUATES, '--checkpoint_path=%s' % os.path.join(slims, folder, 'model.ckpt-%d' % (600 if right == 140 else 200)),
         '--dataset_name=flowers', '--dataset_dir=%s' % flowers, '--model_name=mobilenet_v1_025', '--image_size=128',
         '--preprocessing_name=inception_v1', '--batch_size=100', *flags))
-    assert pictures == 200 and abs(found * 200 - right) <= 1.01
+    assert images == 200 and abs(found * 200 - right) <= 1.01
 
 
 def test_slims_eval_script_agrees_with_ours_on_what_slimtune_trained(python, trained, here, tmp_path):
     said = here('eval', trained / 'pic_lenet', '--eval_dir', tmp_path / 'ours')
     ours = float(said[said.index('Accuracy'):].split()[1].rstrip('%'))
-    pictures = int(said[said.index('Accuracy'):].split()[3])
+    images = int(said[said.index('Accuracy'):].split()[3])
     found = python(EVALUATES, '--checkpoint_path=%s' % (trained / 'pic_lenet'), '--dataset_name=pic', '--model_name=lenet',
-                   '--dataset_dir=%s' % (trained / 'pic'), '--batch_size=%d' % pictures)
-    assert accuracy(found) == (pytest.approx(ours / 100, abs=6e-4), pictures)
+                   '--dataset_dir=%s' % (trained / 'pic'), '--batch_size=%d' % images)
+    assert accuracy(found) == (pytest.approx(ours / 100, abs=6e-4), images)
 
 
 @pytest.mark.parametrize('net, flags, classes', [

@@ -57,9 +57,9 @@ def evaluated(here, flowers, tmp_path):
 
 
 def largest_difference(answers, expected):
-    """Between {picture: probabilities} and expected.json's, over all 200 pictures."""
+    """Between {image: probabilities} and expected.json's, over all 200 images."""
     assert set(answers) == set(expected) and len(expected) == 200
-    return max(np.abs(np.array(answers[picture]) - expected[picture]).max() for picture in expected)
+    return max(np.abs(np.array(answers[sample_image]) - expected[sample_image]).max() for sample_image in expected)
 
 
 # What slim's net answers
@@ -89,7 +89,7 @@ def test_predict_gives_slims_probabilities(running, folder, name, flags, right, 
 
 
 def decoded_as_slim_does(paths):
-    """Pictures as slim fed them to this net: TensorFlow's default JPEG decoding, Inception's evaluation preprocessing."""
+    """Images as slim fed them to this net: TensorFlow's default JPEG decoding, Inception's evaluation preprocessing."""
     preprocess = preprocessing_factory.get_preprocessing('inception_v1', is_training=False)
     with tf.Graph().as_default(), tf.Session() as session:
         encoded = tf.placeholder(tf.string, [])
@@ -106,20 +106,20 @@ def read(path):
 def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, right, here, flowers, slims, expected, tmp_path):
     here('export', '--checkpoint_path=%s' % os.path.join(slims, folder), '--output-dir=bundle', '--image_size=128',
          '--label-path', os.path.join(slims, 'label.txt'), *(dataset(flowers) + NET + flags))
-    paths = {picture: str(flowers / 'validation' / picture) for picture in expected[name]['probabilities']}
+    paths = {sample_image: str(flowers / 'validation' / sample_image) for sample_image in expected[name]['probabilities']}
     bundle = tmp_path / 'bundle'
 
     frozen = engines.load(engines.read_graph(str(bundle / 'frozen.pb'))).run(decoded_as_slim_does(list(paths.values())))[1]
     assert largest_difference(dict(zip(paths, frozen)), expected[name]['probabilities']) <= 0.001
 
-    pictures = [read(path) for path in paths.values()]
+    sample_images = [read(path) for path in paths.values()]
     with tf.Graph().as_default(), tf.Session() as session:
         tf.import_graph_def(engines.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
-        encoded = session.run('probabilities:0', {'encoded:0': pictures})
+        encoded = session.run('probabilities:0', {'encoded:0': sample_images})
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ['serve'], str(bundle / 'saved_model'))
         signature = loaded.signature_def['serving_default']
-        served = session.run(signature.outputs['probabilities'].name, {signature.inputs['image_bytes'].name: pictures})
+        served = session.run(signature.outputs['probabilities'].name, {signature.inputs['image_bytes'].name: sample_images})
     for answers in (encoded, served):
         assert largest_difference(dict(zip(paths, answers)), expected[name]['probabilities']) <= 0.02
 
@@ -135,8 +135,8 @@ def test_the_folder_form_uses_averages_where_there_are_any_and_says_so(here, flo
     folder, labels = os.path.join(slims, 'all_momentum_ema'), os.path.join(slims, 'label.txt')
     said = here('eval', folder, '--eval_dir=eval', *(dataset(flowers) + NET + SIZE))
     assert 'model.ckpt-200, step 200, moving averages' in said and 'Accuracy 35.5% of 200' in said
-    picture = sorted((flowers / 'validation' / 'tulips').iterdir())[0]
-    assert 'moving averages of %s' % folder in here('predict', folder, picture, '--label-path', labels, *(NET + SIZE))
+    sample_image = sorted((flowers / 'validation' / 'tulips').iterdir())[0]
+    assert 'moving averages of %s' % folder in here('predict', folder, sample_image, '--label-path', labels, *(NET + SIZE))
     said = here('export', folder, '--output-dir=bundle', '--image_size=128', '--label-path', labels, *(dataset(flowers) + NET))
     assert 'moving averages of %s' % folder in said
 

@@ -1,4 +1,4 @@
-"""`slimtune eval`: every picture once, and figures that can be believed."""
+"""`slimtune eval`: every image once, and figures that can be believed."""
 import collections
 import csv
 import glob
@@ -21,7 +21,7 @@ def metrics_of(folder):
 
 
 def held_out(place):
-    """The validation pictures as dataset.json counts them: {class: pictures}."""
+    """The validation images as dataset.json counts them: {class: images}."""
     with open(str(place / 'pic' / 'dataset.json'), encoding='utf-8') as f:
         manifest = json.load(f)
     return dict(zip(manifest['classes'], manifest['splits']['validation']['per_class']))
@@ -35,7 +35,7 @@ def tested(trained, slimtune_in, tmp_path_factory):
     return place, slimtune_in(place)('eval', 'pic_lenet')
 
 
-def test_a_train_folder_is_all_it_needs_and_every_picture_is_tested_once(tested, trained):
+def test_a_train_folder_is_all_it_needs_and_every_image_is_tested_once(tested, trained):
     place, process = tested
     metrics, there = metrics_of(place / 'pic_lenet' / 'eval'), held_out(trained)
     assert metrics['split'] == 'validation' and metrics['classes'] == CLASSES and metrics['step'] == 60
@@ -45,11 +45,11 @@ def test_a_train_folder_is_all_it_needs_and_every_picture_is_tested_once(tested,
         rows = list(csv.DictReader(f))
     assert len(rows) == len({row['file'] for row in rows}) == metrics['n']
     assert process.stderr == ''
-    assert 'Accuracy %.1f%% of %d pictures' % (100 * metrics['accuracy'], metrics['n']) in process.stdout
+    assert 'Accuracy %.1f%% of %d images' % (100 * metrics['accuracy'], metrics['n']) in process.stdout
     assert 'slimtune export pic_lenet' in process.stdout.splitlines()[-1]
 
 
-def test_metrics_agree_with_the_predictions_of_every_picture(tested):
+def test_metrics_agree_with_the_predictions_of_every_image(tested):
     place, _ = tested
     metrics = metrics_of(place / 'pic_lenet' / 'eval')
     with open(str(place / 'pic_lenet' / 'eval' / 'predictions.csv'), encoding='utf-8') as f:
@@ -86,7 +86,7 @@ def test_slims_flags_give_the_same_with_any_batch_size(batch_size, tested, train
 
 def test_the_number_of_batches_can_be_limited(trained, here, tmp_path):
     said = here('eval', trained / 'pic_lenet', '--eval-dir', 'few', '--batch-size', 3, '--max-num-batches', 2)
-    assert metrics_of(tmp_path / 'few')['n'] == 6 and 'of 6 pictures' in said
+    assert metrics_of(tmp_path / 'few')['n'] == 6 and 'of 6 images' in said
 
 
 def test_another_split_can_be_tested(trained, here, tmp_path):
@@ -120,7 +120,7 @@ def test_the_moving_averages_are_what_answers(trained, here, tmp_path):
 
 
 def test_labels_can_be_shifted_and_named_by_a_file(trained, here, tmp_path):
-    """As ResNet v1 on ImageNet: the records have a class 0 without pictures that the net does not know."""
+    """As ResNet v1 on ImageNet: the records have a class 0 without images that the net does not know."""
     (tmp_path / 'data').mkdir()
     for folder in CLASSES:
         shutil.copytree(str(trained / 'pic' / folder), str(tmp_path / 'data' / folder))
@@ -206,7 +206,7 @@ def test_a_thousand_classes_do_not_fill_the_screen():
 
 
 def test_the_batch_is_halved_where_memory_is_short():
-    """TensorFlow says so here through an op that raises MemoryError for more than two pictures."""
+    """TensorFlow says so here through an op that raises MemoryError for more than two images."""
     asked = []
 
     def short(images):

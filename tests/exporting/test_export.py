@@ -22,14 +22,14 @@ CLASSES = ['one', 'two', 'zero']
 BUNDLE = sorted(['frozen.pb', 'frozen_encoded.pb', 'label.txt', 'labels.txt', 'model.json', 'saved_model']
                 + (['model.bin', 'model.xml'] if engines.openvino() else []))
 
-#: Loads all three files and prints the probabilities of the pictures named, as JSON. Runs on either runtime.
+#: Loads all three files and prints the probabilities of the images named, as JSON. Runs on either runtime.
 REPLAY = '''
 import json, sys
 import numpy as np
 from slimtune.runtime import tf
-folder, pictures = sys.argv[1], [open(name, 'rb').read() for name in sys.argv[2:]]
+folder, images = sys.argv[1], [open(name, 'rb').read() for name in sys.argv[2:]]
 answers = {}
-for name, feed in (('frozen', np.linspace(-1, 1, 2 * 28 * 28).reshape(2, 28, 28, 1)), ('frozen_encoded', pictures)):
+for name, feed in (('frozen', np.linspace(-1, 1, 2 * 28 * 28).reshape(2, 28, 28, 1)), ('frozen_encoded', images)):
     graph_def = tf.GraphDef()
     graph_def.ParseFromString(open('%s/%s.pb' % (folder, name), 'rb').read())
     with tf.Graph().as_default(), tf.Session() as session:
@@ -39,7 +39,7 @@ for name, feed in (('frozen', np.linspace(-1, 1, 2 * 28 * 28).reshape(2, 28, 28,
 with tf.Graph().as_default(), tf.Session() as session:
     signature = tf.saved_model.loader.load(session, ['serve'], folder + '/saved_model').signature_def['serving_default']
     answers['saved_model'] = session.run(signature.outputs['probabilities'].name,
-                                         {signature.inputs['image_bytes'].name: pictures}).tolist()
+                                         {signature.inputs['image_bytes'].name: images}).tolist()
 print(json.dumps(answers))
 '''
 
@@ -68,14 +68,14 @@ def net(trained, tmp_path):
     return tmp_path / 'net'
 
 
-def test_a_train_folder_becomes_a_bundle_replayed_on_real_pictures(net, trained, slimtune):
+def test_a_train_folder_becomes_a_bundle_replayed_on_real_images(net, trained, slimtune):
     process = slimtune('export', 'net')
     assert sorted(os.listdir(str(net / 'export'))) == BUNDLE
     with open(str(trained / 'pic' / 'dataset.json'), encoding='utf-8') as f:
-        held_out = json.load(f)['splits']['validation']['pictures']
-    assert 'Replayed on %d pictures of validation: largest difference of a probability' % held_out in process.stdout
+        held_out = json.load(f)['splits']['validation']['images']
+    assert 'Replayed on %d images of validation: largest difference of a probability' % held_out in process.stdout
     assert float(process.stdout.split('probability ')[1].split()[0]) < 1e-5
-    assert process.stdout.splitlines()[-1] == 'Next: slimtune predict net/export PICTURE …'
+    assert process.stdout.splitlines()[-1] == 'Next: slimtune predict net/export IMAGE …'
     assert process.stderr == ''
     assert (net / 'export' / 'label.txt').read_text() == 'one\ntwo\nzero\n'
     assert (net / 'export' / 'labels.txt').read_text() == '0:one\n1:two\n2:zero\n'
@@ -137,15 +137,16 @@ def test_what_one_runtime_exports_the_other_loads(exported, digits, tmp_path):
     if not os.path.exists(other):
         pytest.skip('needs the other runtime in %s' % other)
     (tmp_path / 'replay.py').write_text(REPLAY)
-    pictures = sorted((digits / 'one').iterdir())[:3]
-    said = subprocess.run([other, 'replay.py', str(exported)] + [str(path) for path in pictures], cwd=str(tmp_path), check=True,
+    sample_images = sorted((digits / 'one').iterdir())[:3]
+    words = [other, 'replay.py', str(exported)] + [str(path) for path in sample_images]
+    said = subprocess.run(words, cwd=str(tmp_path), check=True,
                           stdout=subprocess.PIPE).stdout
     theirs = json.loads(said.decode())
     floats = np.linspace(-1, 1, 2 * 28 * 28).reshape(2, 28, 28, 1)
     ours = run_graph(graph_of(exported / 'frozen.pb'), 'probabilities:0', {'input:0': floats})
     np.testing.assert_allclose(theirs['frozen'], ours, atol=1e-5)
     ours = run_graph(graph_of(exported / 'frozen_encoded.pb'), 'probabilities:0',
-                     {'encoded:0': [path.read_bytes() for path in pictures]})
+                     {'encoded:0': [path.read_bytes() for path in sample_images]})
     np.testing.assert_allclose(theirs['frozen_encoded'], ours, atol=1e-5)
     np.testing.assert_allclose(theirs['saved_model'], ours, atol=1e-5)
 
@@ -192,7 +193,7 @@ def test_a_net_that_answers_otherwise_than_its_checkpoint_is_not_exported(net, h
     assert not (net / 'export').exists() and not [name for name in os.listdir(str(net)) if name.startswith('.')]
 
 
-def test_without_the_pictures_it_is_replayed_on_noise_and_says_so(net, here):
+def test_without_the_images_it_is_replayed_on_noise_and_says_so(net, here):
     said = here('export', 'net', '--dataset-dir', 'moved')
     assert 'replayed on noise (add --dataset-dir' in said and 'Replayed on noise: largest difference' in said
     assert sorted(os.listdir(str(net / 'export'))) == BUNDLE

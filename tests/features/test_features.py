@@ -26,19 +26,20 @@ FLAGS = ['--dataset_name', 'pic', '--model_name', 'mobilenet_v1_025', '--train_i
 
 
 @pytest.fixture(scope='module')
-def trunk(trained, slimtune_in):
-    """A folder with the records `pic` and a mobilenet_v1_025 of a step, `trunk`."""
-    slimtune_in(trained)('train', '--train_dir', 'trunk', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name',
+def backbone(trained, slimtune_in):
+    """A folder with the records `pic` and a mobilenet_v1_025 of a step, `backbone`."""
+    slimtune_in(trained)('train', '--train_dir', 'backbone', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name',
                          'mobilenet_v1_025', '--train_image_size', 32, '--max_number_of_steps', 1, '--batch_size', 4,
                          '--trainable_scopes', 'all', '--seed', 1)
     return trained
 
 
 @pytest.fixture
-def train(trunk, slimtune_in, tmp_path):
-    """train(name, words...) trains the head of `trunk` into tmp_path/name on a cache of its own; gives what it said."""
+def train(backbone, slimtune_in, tmp_path):
+    """train(name, words...) trains the head of `backbone` into tmp_path/name on a cache of its own; gives what it said."""
     def run(name, *words, code=0):
-        return slimtune_in(trunk)('train', '--train_dir', tmp_path / name, '--dataset_dir', 'pic', '--checkpoint_path', 'trunk',
+        return slimtune_in(backbone)('train', '--train_dir', tmp_path / name, '--dataset_dir', 'pic',
+                                     '--checkpoint_path', 'backbone',
                                   *(FLAGS + list(words)), code=code, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     return run
 
@@ -52,8 +53,8 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_features_are_what_the_plain_path_has_at_the_cut(trunk, tmp_path):
-    dataset = dataset_factory.get_dataset('pic', 'train', str(trunk / 'pic'))
+def test_features_are_what_the_plain_path_has_at_the_cut(backbone, tmp_path):
+    dataset = dataset_factory.get_dataset('pic', 'train', str(backbone / 'pic'))
     inputs = Input('mobilenet_v1_025', 32)
     with tf.Graph().as_default(), tf.Session() as session:
         batch, _, _ = input_pipeline.evaluation_batches(dataset, inputs, 1000)
@@ -98,18 +99,18 @@ def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in
     said = slimtune_in(trained)(*(words + [
         '--train_dir', tmp_path / 'one', '--checkpoint_path', tmp_path / 'all', '--trainable_scopes', 'InceptionV3/Logits',
         '--max_number_of_steps', 3]), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
-    assert '2 of 196 variables trained' in said and re.search(r'Features of \d+ pictures', said) and 'Saved step 3' in said
+    assert '2 of 196 variables trained' in said and re.search(r'Features of \d+ images', said) and 'Saved step 3' in said
     before, after = values(tmp_path / 'all'), values(tmp_path / 'one')
     moved = {name for name in before if name.startswith('InceptionV3') and 'RMSProp' not in name
              and not np.array_equal(before[name], after[name])}
     assert moved == {'InceptionV3/Logits/Conv2d_1c_1x1/' + part for part in ('weights', 'biases')}
 
 
-def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, trunk, tmp_path):
+def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, backbone, tmp_path):
     last = 'MobilenetV1/Conv2d_13,MobilenetV1/Logits'
     said = train('last', '--max_number_of_steps', 4, '--trainable_scopes', last)
-    assert re.search(r'Features of \d+ pictures', said) and re.search(r'step 4: [\d.]+% of the held-out pictures right', said)
-    before, after = values(trunk / 'trunk'), values(tmp_path / 'last')
+    assert re.search(r'Features of \d+ images', said) and re.search(r'step 4: [\d.]+% of the held-out images right', said)
+    before, after = values(backbone / 'backbone'), values(tmp_path / 'last')
     model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
     moved = {name for name in model if not np.array_equal(before[name], after[name])}
     assert all(name.startswith(tuple(last.split(','))) for name in moved)
@@ -119,11 +120,11 @@ def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, trunk, tmp
     assert 'Features' not in plain
 
 
-def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, trunk, tmp_path):
+def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, backbone, tmp_path):
     said = train('head', '--max_number_of_steps', 20, '--moving_average_decay', 0.9)
-    assert re.search(r'Features of \d+ pictures: [\d.]+ MB in %s' % re.escape(str(tmp_path / 'cache')), said)
-    assert re.search(r'step 20: [\d.]+% of the held-out pictures right', said)
-    before, after = values(trunk / 'trunk'), values(tmp_path / 'head')
+    assert re.search(r'Features of \d+ images: [\d.]+ MB in %s' % re.escape(str(tmp_path / 'cache')), said)
+    assert re.search(r'step 20: [\d.]+% of the held-out images right', said)
+    before, after = values(backbone / 'backbone'), values(tmp_path / 'head')
     assert after['global_step'] == 20
     model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
     for name in model:
@@ -133,7 +134,7 @@ def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, trunk, tm
     assert 'MobilenetV1/Logits/Conv2d_1c_1x1/weights/Momentum' in after
 
 
-def test_another_rate_uses_the_same_features_and_another_trunk_does_not(train, trunk, tmp_path):
+def test_another_rate_uses_the_same_features_and_another_backbone_does_not(train, backbone, tmp_path):
     train('first', '--max_number_of_steps', 2)
     assert 'from an earlier run' in train('second', '--max_number_of_steps', 2, '--learning_rate', 0.1)
     kept = set(os.listdir(str(tmp_path / 'cache' / 'features')))
@@ -155,11 +156,11 @@ def test_features_that_do_not_fit_are_said_and_the_whole_net_runs(train, tmp_pat
     assert 'Features' not in train('off', '--max_number_of_steps', 2, '--feature-cache', 'off')
 
 
-def test_a_command_killed_while_it_computes_leaves_no_features_that_are_read(trunk, train, tmp_path):
-    words = ['train', '--train_dir', tmp_path / 'killed', '--dataset_dir', 'pic', '--checkpoint_path', 'trunk'] + FLAGS
+def test_a_command_killed_while_it_computes_leaves_no_features_that_are_read(backbone, train, tmp_path):
+    words = ['train', '--train_dir', tmp_path / 'killed', '--dataset_dir', 'pic', '--checkpoint_path', 'backbone'] + FLAGS
     script = os.path.join(os.path.dirname(sys.executable), 'slimtune')
     folder = tmp_path / 'cache' / 'features'
-    process = subprocess.Popen([script] + [str(word) for word in words], cwd=str(trunk), stdout=subprocess.DEVNULL,
+    process = subprocess.Popen([script] + [str(word) for word in words], cwd=str(backbone), stdout=subprocess.DEVNULL,
                                env=dict(os.environ, SLIMTUNE_CACHE=str(tmp_path / 'cache')))
     deadline = time.time() + 300
     while process.poll() is None and time.time() < deadline and not (folder.exists() and os.listdir(str(folder))):
@@ -177,7 +178,7 @@ def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
     cache = Cache('', {'x:0': np.arange(10)[:, None]}, np.arange(10))
     feed = Feed(cache, 'labels', 4, seed=5)
     seen = np.concatenate([feed(step)['labels'] for step in range(5)])
-    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)), 'every picture once an epoch'
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)), 'every image once an epoch'
     assert list(seen[:10]) != list(seen[10:])
     later = Feed(cache, 'labels', 4, seed=5)
     assert list(later(3)['labels']) == list(seen[12:16]), 'a function of the step alone'
@@ -185,8 +186,8 @@ def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
 
 
 def probe(cache):
-    """The share of held-out pictures that a logistic regression gets right on the features of a cache folder, its strength
-    chosen by 5-fold cross-validation on the training pictures."""
+    """The share of held-out images that a logistic regression gets right on the features of a cache folder, its strength
+    chosen by 5-fold cross-validation on the training images."""
     from sklearn.linear_model import LogisticRegressionCV
     from threadpoolctl import threadpool_limits
     splits = [(np.load(str(place / '0.npy')), np.load(str(place / 'labels.npy'))) for place in (cache / 'features').iterdir()]
@@ -200,10 +201,10 @@ def probe(cache):
 @pytest.mark.parametrize('net, weights, size, least', [
     ('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128, 0.79), ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224, 0.88)])
 def test_the_default_head_is_as_good_as_a_tuned_linear_probe(real_data, slimtune, tmp_path, net, weights, size, least):
-    """Within one picture in a hundred."""
+    """Within one image in a hundred."""
     shutil.copytree(os.path.join(real_data, 'flowers'), str(tmp_path / 'pic'))
     said = slimtune('train', 'pic', '--model', net, '--train-image-size', size, '--checkpoint-path',
                     os.path.join(real_data, 'weights', weights + '.ckpt'), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     assert 'Weight decay' in said
-    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out pictures right', said).group(1)) / 100
+    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out images right', said).group(1)) / 100
     assert accuracy >= max(least, probe(tmp_path / 'cache') - 0.01)

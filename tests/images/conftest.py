@@ -1,4 +1,4 @@
-"""Folders of pictures that no two tests share, and the command in this process."""
+"""Folders of images that no two tests share, and the command in this process."""
 import functools
 import random
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def _noise(seed, size=(20, 16), mode='RGB'):
-    """A picture that no other seed gives."""
+    """An image that no other seed gives."""
     rng = random.Random(seed)
     image = Image.new(mode, size)
     image.putdata([tuple(rng.randrange(256) for _ in image.getbands()) if len(image.getbands()) > 1
@@ -36,5 +36,5 @@ def convert(said_by):
 
 @pytest.fixture
 def noise():
-    """A picture that no other seed gives: noise(seed, size, mode)."""
+    """An image that no other seed gives: noise(seed, size, mode)."""
     return _noise

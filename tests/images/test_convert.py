@@ -1,4 +1,4 @@
-"""`slimtune convert`, run as a user runs it: folders of real pictures in, real records out."""
+"""`slimtune convert`, run as a user runs it: folders of real images in, real records out."""
 import hashlib
 import io
 import os
@@ -26,7 +26,7 @@ def examples(folder, split, name='pic'):
 
 
 def decoded(encoded):
-    """What training sees of a stored picture."""
+    """What training sees of a stored image."""
     with tf.Graph().as_default(), tf.Session() as session:
         return session.run(tf.image.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE'))
 
@@ -55,15 +55,15 @@ def test_the_tutorials_line_works_in_a_terminal_of_any_language(pic):
         'label.txt', 'labels.txt', 'dataset.json'}
     assert (root / 'label.txt').read_bytes() == '擦花\n正常\n'.encode()
     assert (root / 'labels.txt').read_bytes() == '0:擦花\n1:正常\n'.encode()
-    assert '13 pictures' in ended.stdout.decode()
+    assert '13 images' in ended.stdout.decode()
     assert 'slimtune train pic --model' in ended.stdout.decode().splitlines()[-1]
     after = tree(root)
-    assert {path: after[path] for path in before} == before, 'the pictures are never changed'
+    assert {path: after[path] for path in before} == before, 'the images are never changed'
     dataset = dataset_factory.get_dataset('guangdong', 'train', str(root))
     assert (dataset.num_samples, dataset.class_names, dataset.per_class) == (9, ['擦花', '正常'], [4, 5])
 
 
-def test_records_have_slims_features_and_the_pictures_own_bytes(pic, convert):
+def test_records_have_slims_features_and_the_images_own_bytes(pic, convert):
     root = pic(SMALL)
     convert('-t', root)
     records = examples(root, 'train')
@@ -78,7 +78,7 @@ def test_records_have_slims_features_and_the_pictures_own_bytes(pic, convert):
     assert [r['image/class/label'] for r in records] != sorted(r['image/class/label'] for r in records), 'shuffled'
 
 
-# Any picture
+# Any image
 
 def rgba(image):
     """The left half transparent over black, the right half opaque."""
@@ -121,10 +121,10 @@ ODD = {
     'grey_alpha.png': (lambda image: stored(rgba(image).convert('LA'), 'PNG'), False, 'png'),
     'photo.bmp': (lambda image: stored(image.resize((300, 300)), 'BMP'), False, 'jpeg'),
     'icon.bmp': (lambda image: stored(image, 'BMP'), False, 'png'),
-    'picture.gif': (lambda image: stored(image.quantize(16), 'GIF', save_all=True, append_images=[image.quantize(4)]),
+    'image.gif': (lambda image: stored(image.quantize(16), 'GIF', save_all=True, append_images=[image.quantize(4)]),
                     False, 'png'),
-    'picture.webp': (lambda image: stored(image, 'WEBP'), False, 'jpeg'),
-    'picture.tif': (lambda image: stored(image, 'TIFF'), False, 'png'),
+    'image.webp': (lambda image: stored(image, 'WEBP'), False, 'jpeg'),
+    'image.tif': (lambda image: stored(image, 'TIFF'), False, 'png'),
     'phone.jpg': (lambda image: rotated(image, 'JPEG', quality=95), False, 'jpeg'),
     'phone.tif': (lambda image: rotated(image, 'TIFF'), False, 'png'),
     'phone.webp': (lambda image: rotated(image, 'WEBP', quality=95), False, 'jpeg'),
@@ -132,7 +132,7 @@ ODD = {
 }
 
 
-def test_training_sees_any_picture_as_a_person_does(pic, convert, noise):
+def test_training_sees_any_image_as_a_person_does(pic, convert, noise):
     root = pic({'a': 1, 'b': 1})
     for name, (make, _, _) in ODD.items():
         (root / 'a' / name).write_bytes(make(noise(name).resize((80, 64)).resize((20, 16))))
@@ -155,7 +155,7 @@ def test_training_sees_any_picture_as_a_person_does(pic, convert, noise):
         (noise('sixteen_bits.png').resize((80, 64)).resize((20, 16)).convert('L').getpixel((0, 0)),) * 3), 'the high byte'
 
 
-def test_grey_pictures_make_a_set_of_one_channel(pic, convert):
+def test_grey_images_make_a_set_of_one_channel(pic, convert):
     root = pic({'0': 5, '1': 5}, ending='.png', mode='L')
     convert('-t', root)
     assert manifest.load(str(root)).channels == 1
@@ -167,12 +167,12 @@ def test_grey_pictures_make_a_set_of_one_channel(pic, convert):
 
 # What is left out
 
-def test_bad_pictures_are_left_out_and_named(pic, convert):
+def test_bad_images_are_left_out_and_named(pic, convert):
     root = pic(SMALL)
     whole = (root / 'train/daisy/0.jpg').read_bytes()
     (root / 'train/daisy/cut.jpg').write_bytes(whole[:-40])
     (root / 'train/rose/empty.png').write_bytes(b'')
-    (root / 'validation/rose/notes.txt').write_text('not a picture')
+    (root / 'validation/rose/notes.txt').write_text('not an image')
     (root / 'train/rose/gone.jpg').symlink_to('nowhere.jpg')
     (root / 'train/loose.jpg').write_bytes(whole)
     (root / 'extra').mkdir()
@@ -183,11 +183,11 @@ def test_bad_pictures_are_left_out_and_named(pic, convert):
     for name in left:
         assert name in said
     assert 'truncated' in left['train/daisy/cut.jpg'] and left['train/rose/empty.png'] == 'empty file'
-    assert '10 pictures of 2 classes' in said
+    assert '10 images of 2 classes' in said
     assert len(examples(root, 'train')) == 7 and len(examples(root, 'validation')) == 3
 
 
-def test_strict_fails_on_a_bad_picture_and_writes_nothing(pic, convert):
+def test_strict_fails_on_a_bad_image_and_writes_nothing(pic, convert):
     root = pic(SMALL)
     (root / 'train/daisy/cut.jpg').write_bytes((root / 'train/daisy/0.jpg').read_bytes()[:-40])
     before = tree(root)
@@ -212,7 +212,7 @@ def test_an_existing_label_file_fixes_the_order(pic, convert):
     (root / 'label.txt').write_bytes('\ufeffb\n\n  \nvanished\na\n'.encode())
     said = convert('-t', root)
     assert manifest.load(str(root)).classes == ['b', 'vanished', 'a', 'new']
-    assert 'New classes' in said and 'no pictures for classes of the label file: vanished' in said
+    assert 'New classes' in said and 'no images for classes of the label file: vanished' in said
     assert (root / 'labels.txt').read_text() == '0:b\n1:vanished\n2:a\n3:new\n'
     assert dataset_factory.get_dataset('pic', 'train', str(root)).per_class[1] == 0
 
@@ -221,7 +221,7 @@ def test_a_class_in_validation_only_counts_and_is_said(pic, convert):
     root = pic(dict(SMALL, **{'validation/tulip': 2}))
     said = convert('-t', root)
     assert manifest.load(str(root)).splits['validation']['per_class'] == [2, 1, 2]
-    assert 'no pictures in train, so that it cannot be learned: tulip' in said
+    assert 'no images in train, so that it cannot be learned: tulip' in said
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='names of any bytes')
@@ -237,14 +237,14 @@ def test_folders_named_in_gbk_are_read(pic, convert, noise):
     assert '正常/0.jpg'.encode() in {record['image/filename'] for record in examples(root, 'train')}
 
 
-def test_the_same_picture_in_two_classes_or_on_both_sides_is_said(pic, convert):
+def test_the_same_image_in_two_classes_or_on_both_sides_is_said(pic, convert):
     root = pic(SMALL)
-    picture = (root / 'train/daisy/0.jpg').read_bytes()
-    (root / 'train/rose/again.jpg').write_bytes(picture)
-    (root / 'validation/daisy/again.jpg').write_bytes(picture)
+    sample_image = (root / 'train/daisy/0.jpg').read_bytes()
+    (root / 'train/rose/again.jpg').write_bytes(sample_image)
+    (root / 'validation/daisy/again.jpg').write_bytes(sample_image)
     said = convert('-t', root)
-    assert 'the same picture in two classes, 1 times: train/daisy/0.jpg = train/rose/again.jpg' in said
-    assert 'the same picture in training and validation, 1 times' in said
+    assert 'the same image in two classes, 1 times: train/daisy/0.jpg = train/rose/again.jpg' in said
+    assert 'the same image in training and validation, 1 times' in said
 
 
 # Splits and shards
@@ -267,8 +267,8 @@ def test_train_without_validation_is_split_too(pic, convert):
     root = pic({'train/a': 30, 'train/b': 30, 'test/a': 3, 'test/b': 3})
     convert('-t', root)
     splits = manifest.load(str(root)).splits
-    assert splits['train']['pictures'] + splits['validation']['pictures'] == 60 and splits['test']['pictures'] == 6
-    assert splits['validation']['pictures'] > 0
+    assert splits['train']['images'] + splits['validation']['images'] == 60 and splits['test']['images'] == 6
+    assert splits['validation']['images'] > 0
 
 
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(pic, convert, tmp_path):
@@ -281,9 +281,9 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(pic, conv
     assert set(one) == set(other) and one != other
 
 
-def test_more_shards_than_pictures_makes_no_empty_one(pic, convert):
+def test_more_shards_than_images_makes_no_empty_one(pic, convert):
     root = pic(SMALL)
-    assert '3 pictures in validation: 3 shards instead of 5' in convert('-t', root, '--validation-shards', 5)
+    assert '3 images in validation: 3 shards instead of 5' in convert('-t', root, '--validation-shards', 5)
     assert len(dataset_factory.get_dataset('pic', 'validation', str(root)).data_sources) == 3
 
 
@@ -310,13 +310,13 @@ def test_another_data_set_is_not_overwritten(pic, convert, tmp_path):
 
 @pytest.mark.parametrize('counts, words, said', [
     ({'.': 3}, [], 'no class folders in {pic}: expected {pic}/train/CLASS/*.jpg or {pic}/CLASS/*.jpg, '
-                   'found 3 pictures directly in {pic}'),
-    ({'.': 0}, [], 'found no picture'),
+                   'found 3 images directly in {pic}'),
+    ({'.': 0}, [], 'found no image'),
     ({'a': 3}, [], 'one class only'),
     ({'validation/a': 3, 'test/b': 3}, [], 'no {pic}/train beside {pic}/validation and {pic}/test'),
     ({'train/a': 3, 'train/b': 3, 'val/a': 1, 'validation/a': 1}, [], 'Move the other one away'),
-    ({'a': 3, 'b': 3}, ['--output-dir', '{pic}/a/out'], 'among the pictures'),
-    ({'a': 3, 'b': 3}, ['--output-dir', '{pic}/out'], 'among the pictures'),
+    ({'a': 3, 'b': 3}, ['--output-dir', '{pic}/a/out'], 'among the images'),
+    ({'a': 3, 'b': 3}, ['--output-dir', '{pic}/out'], 'among the images'),
     ({'a': 3, 'b': 3}, ['--validation-fraction', '1'], 'less than 1'),
     ({'a': 3, 'b': 3}, ['--train-shards', '0'], 'at least 1'),
     ({'a': 3, 'b': 3}, ['--dataset-name', 'a/b'], '--dataset-name=a/b'),
@@ -346,7 +346,7 @@ def test_a_folder_that_is_not_there_is_named(convert, tmp_path):
     assert 'no folder' in convert('-t', tmp_path / 'nowhere', code=1)
 
 
-def test_where_every_picture_is_bad_the_reason_is_said(pic, convert):
+def test_where_every_image_is_bad_the_reason_is_said(pic, convert):
     root = pic({'a': 0, 'b': 0})
     (root / 'a/x.jpg').write_bytes(b'junk')
-    assert 'a/x.jpg (not a picture)' in convert('-t', root, code=1)
+    assert 'a/x.jpg (not an image)' in convert('-t', root, code=1)

@@ -22,7 +22,7 @@ def tree(folder):
 
 # For train, which converts what was not converted yet
 
-def test_a_folder_is_converted_once_and_again_when_its_pictures_change(pic, noise):
+def test_a_folder_is_converted_once_and_again_when_its_images_change(pic, noise):
     terminal.setup()
     root = pic({'a': 10, 'b': 10})
     assert not conversion.is_current(str(root))
@@ -34,7 +34,7 @@ def test_a_folder_is_converted_once_and_again_when_its_pictures_change(pic, nois
     noise('new').save(str(root / 'a' / 'new.jpg'))
     assert not conversion.is_current(str(root))
     written = conversion.prepare(str(root))
-    assert sum(facts['pictures'] for facts in written.splits.values()) == 21
+    assert sum(facts['images'] for facts in written.splits.values()) == 21
     os.remove(shards[0])
     assert not conversion.is_current(str(root))
 
@@ -46,10 +46,10 @@ def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
     terminal.setup()
     written = conversion.prepare(str(root))
     assert (written.name, written.seed, written.validation_fraction) == ('mine', 7, 0)
-    assert (written.splits['train']['pictures'], len(written.splits['train']['shards'])) == (21, 3)
+    assert (written.splits['train']['images'], len(written.splits['train']['shards'])) == (21, 3)
 
 
-def test_records_without_their_pictures_are_current_until_a_shard_is_gone(pic, convert, tmp_path):
+def test_records_without_their_images_are_current_until_a_shard_is_gone(pic, convert, tmp_path):
     convert('-t', pic({'a': 10, 'b': 10}), '--output-dir', tmp_path / 'out')
     assert conversion.prepare(str(tmp_path / 'out')).name == 'pic'
     os.remove(str(tmp_path / 'out' / 'pic_train_00001-of-00002.tfrecord'))
@@ -106,4 +106,4 @@ def test_killed_at_any_moment_it_leaves_nothing_that_train_would_read(pic):
         assert sum(sum(dataset_factory.records.scan(path).labels.values()) for path in dataset.data_sources) == seen[-1]
         assert set(seen) <= {old, new}
     assert not [name for name in os.listdir(str(root)) if name.startswith('.')], 'nothing half-written is left'
-    assert json.loads((root / 'dataset.json').read_text())['splits']['train']['pictures'] == seen[-1]
+    assert json.loads((root / 'dataset.json').read_text())['splits']['train']['images'] == seen[-1]

@@ -1,4 +1,4 @@
-"""The order of training is a function of seed and step alone, and every epoch shows every picture once."""
+"""The order of training is a function of seed and step alone, and every epoch shows every image once."""
 import collections
 
 import numpy as np
@@ -14,7 +14,7 @@ BATCH = 5
 
 @pytest.fixture(scope='module')
 def digits_set(trained):
-    """The training split of the digits: 49 pictures in two shards."""
+    """The training split of the digits: 49 images in two shards."""
     return dataset_factory.get_dataset('pic', 'train', str(trained / 'pic'))
 
 
@@ -26,17 +26,17 @@ def batches(dataset, count, seed=1, step=0, **inputs):
         return [session.run(batch) for _ in range(count)]
 
 
-def pictures(seen):
-    """The pictures of batches, in order, as bytes."""
+def sample_images(seen):
+    """The images of batches, in order, as bytes."""
     return [image.tobytes() for images, _ in seen for image in images]
 
 
-def test_every_epoch_shows_every_picture_once_in_another_order(digits_set):
-    seen = pictures(batches(digits_set, 20))        # two epochs of 49 pictures, and two more
+def test_every_epoch_shows_every_image_once_in_another_order(digits_set):
+    seen = sample_images(batches(digits_set, 20))        # two epochs of 49 images, and two more
     first, second = seen[:49], seen[49:98]
     assert collections.Counter(first) == collections.Counter(second) and len(set(first)) > 45
     assert first != second
-    assert pictures(batches(digits_set, 10, seed=2)) != seen[:50]
+    assert sample_images(batches(digits_set, 10, seed=2)) != seen[:50]
 
 
 @pytest.mark.parametrize('threads', [1, 4])
@@ -47,10 +47,10 @@ def test_a_later_start_sees_what_an_earlier_one_would_have_seen(digits_set, prep
     later = batches(digits_set, 3, step=11, threads=threads, **inputs)      # past the first epoch
     for (images, labels), (others, other_labels) in zip(through[11:], later):
         assert np.array_equal(images, others) and np.array_equal(labels, other_labels)
-    assert len(set(pictures(through))) > 49         # augmented anew each time
+    assert len(set(sample_images(through))) > 49         # augmented anew each time
 
 
-def test_labels_stay_with_their_pictures_and_the_offset_is_taken_off(digits_set):
+def test_labels_stay_with_their_images_and_the_offset_is_taken_off(digits_set):
     images, labels, names = evaluated(digits_set)
     label_of = {image.tobytes(): label for image, label in zip(images, labels)}
     for seen, given in batches(digits_set, 12):
@@ -70,15 +70,15 @@ def evaluated(dataset, **inputs):
                 return [np.concatenate(part) for part in zip(*found)]
 
 
-def test_evaluation_shows_every_picture_exactly_once(digits_set):
+def test_evaluation_shows_every_image_exactly_once(digits_set):
     images, labels, names = evaluated(digits_set)
     assert images.shape == (49, 28, 28, 1) and images.dtype == np.float32 and len(set(names)) == 49
     assert list(np.bincount(labels)) == digits_set.per_class
 
 
-def test_a_shuffle_that_memory_does_not_hold_still_shows_every_picture(digits_set, monkeypatch):
+def test_a_shuffle_that_memory_does_not_hold_still_shows_every_image(digits_set, monkeypatch):
     monkeypatch.setattr(input_pipeline, 'SHUFFLE_BYTES', 4000)
-    seen = pictures(batches(digits_set, 20))
+    seen = sample_images(batches(digits_set, 20))
     assert collections.Counter(seen[:49]) == collections.Counter(seen[49:98])
 
 

@@ -106,7 +106,7 @@ def cifar_batch(rows, labels):
 
 @pytest.fixture
 def cifar():
-    """CIFAR-10's pictures by batch: {name: (uint8 [n, 3072], labels)}."""
+    """CIFAR-10's images by batch: {name: (uint8 [n, 3072], labels)}."""
     rng = np.random.RandomState(0)
     names = ['data_batch_%d' % n for n in range(1, 6)] + ['test_batch']
     return {name: (rng.randint(0, 256, (12, 3072)).astype(np.uint8), [int(n) for n in rng.randint(0, 10, 12)]) for name in names}
@@ -136,7 +136,8 @@ def test_cifar10_becomes_slims_two_files(download, cifar, tarred, pinned, tmp_pa
     (cifar_batch(np.zeros([1, 3072], np.uint8), [10]), 'is no batch of CIFAR-10'),
     (pickle.dumps([1]), 'is no batch of CIFAR-10')], ids=['code', 'wrong shape', 'wrong label', 'a list'])
 def test_a_batch_that_is_none_is_refused(download, cifar, tarred, pinned, tmp_path, batch, said):
-    contents = dict({'c/' + name: cifar_batch(*pictures) for name, pictures in cifar.items()}, **{'c/data_batch_3': batch})
+    contents = {'c/' + name: cifar_batch(*sample_images) for name, sample_images in cifar.items()}
+    contents['c/data_batch_3'] = batch
     archive = tarred(contents)
     (tmp_path / 'cifar-10-python.tar.gz').write_bytes(archive)
     pinned({'cifar-10-python.tar.gz': archive})
@@ -205,7 +206,7 @@ def test_imagenet_becomes_slims_files_and_labels(download, jpeg, tarred, tmp_pat
     (own / 'ILSVRC2012_img_train.tar').write_bytes(tarred(dict(reversed(list(training.items()))), 'w'))
     validation = {'ILSVRC2012_val_%08d.JPEG' % n: jpeg(1000 + n) for n in range(1, 21)}
     (own / 'ILSVRC2012_img_val.tar').write_bytes(tarred(validation, 'w'))
-    assert 'lists 0 synsets for 20 validation pictures' in download(
+    assert 'lists 0 synsets for 20 validation images' in download(
         'imagenet', '--from', own, '--dataset-dir', tmp_path / 'imagenet', code=1)
     (own / 'imagenet_2012_validation_synset_labels.txt').write_text(''.join(synsets[-n] + '\n' for n in range(1, 21)))
     (own / 'imagenet_metadata.txt').write_text('%s\ttench, Tinca tinca\n' % synsets[0])
@@ -233,7 +234,7 @@ def test_imagenet_without_its_archives_says_what_to_bring(download, tmp_path):
 
 
 def coco(split, areas, size=(40, 32)):
-    """A COCO file. areas: of the persons in each picture, as shares."""
+    """A COCO file. areas: of the persons in each image, as shares."""
     images = [{'id': n, 'file_name': 'COCO_%s2014_%012d.jpg' % (split, n), 'width': size[0], 'height': size[1]}
               for n in range(len(areas))]
     annotations = [{'image_id': n, 'category_id': 1, 'area': share * size[0] * size[1], 'bbox': [4, 8, 20, 16]}

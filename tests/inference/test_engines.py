@@ -20,7 +20,7 @@ WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128), ('mobilenet_v1', 
 
 @pytest.fixture(scope='module')
 def graph(trained):
-    """The frozen lenet of `trained`, and pictures for it."""
+    """The frozen lenet of `trained`, and images for it."""
     run = options.load_run(str(trained / 'pic_lenet'))
     loaded = restored_model.load(str(trained / 'pic_lenet'), run, options.Net(model_name='lenet'), None, None, False)
     images = np.random.RandomState(1).uniform(-1, 1, [37, 28, 28, 1]).astype(np.float32)
@@ -28,7 +28,7 @@ def graph(trained):
 
 
 @needs_openvino
-def test_openvino_answers_as_tensorflow_does_for_any_number_of_pictures(graph):
+def test_openvino_answers_as_tensorflow_does_for_any_number_of_images(graph):
     graph_def, images = graph
     exact, fast = engines.load(graph_def), engines.load(graph_def, 'openvino')
     for count in (16, 37, 1, 16):
@@ -59,7 +59,7 @@ class Shaken:
 
 
 class Given:
-    """An engine with these logits, whatever the pictures."""
+    """An engine with these logits, whatever the images."""
 
     name = 'given'
 
@@ -75,7 +75,7 @@ def test_decisions_within_the_proven_error_are_made_again_in_float32(graph):
     exact = engines.load(graph_def)
     truth = exact.run(images)[0].argmax(1)
     margins = np.diff(np.sort(exact.run(images)[0], 1)[:, -2:], axis=1)[:, 0]
-    error = float(np.median(margins)) / 2       # half of the pictures change their class
+    error = float(np.median(margins)) / 2       # half of the images change their class
     shaken = Shaken(exact, error)
     assert (shaken.run(images)[0].argmax(1) != truth).sum() >= len(images) // 3
     margin = agreement.Proof('shaken', 37, error, 1.0, 0, 2 * error).margin

@@ -1,4 +1,4 @@
-"""`slimtune predict`: any picture, any net folder, the same answers as eval's."""
+"""`slimtune predict`: any image, any net folder, the same answers as eval's."""
 import csv
 import io
 import json
@@ -16,7 +16,7 @@ CLASSES = ['one', 'two', 'zero']
 
 
 def answers(said):
-    """{file: {class: probability}} of what --json printed; a bad picture's error as text."""
+    """{file: {class: probability}} of what --json printed; a bad image's error as text."""
     rows = [json.loads(line) for line in said.splitlines() if line.startswith('{')]
     return {row['file']: row.get('error') or {one['name']: one['probability'] for one in row['classes']} for row in rows}
 
@@ -43,7 +43,7 @@ def test_a_folder_is_answered_name_by_name(trained, digits, slimtune):
 
 
 def test_csv_and_json_hold_nothing_but_answers(trained, digits, slimtune, tmp_path):
-    (tmp_path / 'broken.png').write_bytes(b'no picture')
+    (tmp_path / 'broken.png').write_bytes(b'no image')
     words = ['predict', trained / 'pic_lenet', digits / 'one', 'broken.png']
     table, lines = slimtune(*words + ['--csv']), slimtune(*words + ['--json'])
     by_json = answers(lines.stdout)
@@ -53,7 +53,7 @@ def test_csv_and_json_hold_nothing_but_answers(trained, digits, slimtune, tmp_pa
     for row in rows[:-1]:
         named = {row['class_%d' % n]: float(row['probability_%d' % n]) for n in (1, 2, 3)}
         assert named == pytest.approx(by_json[row['file']], abs=1e-6) and sum(named.values()) == pytest.approx(1, abs=1e-5)
-    assert rows[-1]['error'] == by_json['broken.png'] == 'not a picture' and rows[-1]['class_1'] == ''
+    assert rows[-1]['error'] == by_json['broken.png'] == 'not an image' and rows[-1]['class_1'] == ''
 
 
 def test_the_same_probabilities_as_evals_whatever_answers(trained, exported, here, tmp_path):
@@ -69,7 +69,7 @@ def test_the_same_probabilities_as_evals_whatever_answers(trained, exported, her
             assert found[path][answer] == pytest.approx(probability, abs=2e-6)
 
 
-def test_colour_pictures_of_any_size_get_one_answer_from_eval_export_and_predict(here, tmp_path):
+def test_colour_images_of_any_size_get_one_answer_from_eval_export_and_predict(here, tmp_path):
     """mobilenet at 32 pixels: cropped, resized and scaled in TensorFlow by eval and the encoded graph, by predict in numpy."""
     rng = np.random.RandomState(0)
     for name, mean in (('red', (200, 40, 40)), ('blue', (40, 40, 200))):
@@ -107,7 +107,7 @@ def test_every_format_gives_the_same_answer(digit, predicted, tmp_path):
         assert answer == pytest.approx(found['grey.png'], abs=1e-5), name
 
 
-def test_lossy_pictures_get_nearly_the_same_answer(digit, predicted, tmp_path):
+def test_lossy_images_get_nearly_the_same_answer(digit, predicted, tmp_path):
     digit.save(str(tmp_path / 'grey.png'))
     digit.save(str(tmp_path / 'grey.jpg'), quality=95)
     digit.convert('CMYK').save(str(tmp_path / 'print.jpg'), quality=95)
@@ -135,14 +135,14 @@ def test_transparent_is_white_and_a_rotated_photograph_upright(digit, predicted,
     assert found['lying.png'] != pytest.approx(found['upright.png'], abs=1e-3)
 
 
-def test_a_bad_picture_is_a_line_in_the_answer_not_the_end_of_it(digit, trained, here, tmp_path):
+def test_a_bad_image_is_a_line_in_the_answer_not_the_end_of_it(digit, trained, here, tmp_path):
     digit.save(str(tmp_path / 'good.png'))
     (tmp_path / 'cut.png').write_bytes((tmp_path / 'good.png').read_bytes()[:150])
     (tmp_path / 'empty.jpg').write_bytes(b'')
-    (tmp_path / 'text.jpg').write_bytes(b'no picture')
+    (tmp_path / 'text.jpg').write_bytes(b'no image')
     said = here('predict', trained / 'pic_lenet', 'cut.png', 'empty.jpg', 'text.jpg', 'good.png', '--batch-size', 2)
     assert 'cut.png\n  cannot be read: ' in said
-    assert 'empty.jpg\n  cannot be read: empty file' in said and 'text.jpg\n  cannot be read: not a picture' in said
+    assert 'empty.jpg\n  cannot be read: empty file' in said and 'text.jpg\n  cannot be read: not an image' in said
     assert said.index('good.png') > said.index('text.jpg') and said.count('%  ') == 3
 
 
@@ -177,8 +177,8 @@ def test_the_best_k_are_named_and_never_more_than_there_are(digit, predicted, tm
 
 
 @pytest.mark.parametrize('words, code, message', [
-    ([], 1, 'which net? slimtune predict TRAIN_FOLDER PICTURE'),
-    (['NET'], 1, 'which pictures? slimtune predict'),
+    ([], 1, 'which net? slimtune predict TRAIN_FOLDER IMAGE'),
+    (['NET'], 1, 'which images? slimtune predict'),
     (['NET', 'nowhere.jpg'], 1, 'no file nowhere.jpg'),
     (['nowhere', 'a.png'], 1, 'no checkpoint at nowhere'),
     (['.', 'a.png'], 1, 'no checkpoint in .'),
@@ -206,7 +206,7 @@ def test_a_reader_that_has_enough_is_no_error(trained, digits):
     assert process.wait() == 0
 
 
-def test_a_few_pictures_are_answered_in_float32_at_once(exported, digits, slimtune):
+def test_a_few_images_are_answered_in_float32_at_once(exported, digits, slimtune):
     """What bfloat16 saves on them, a second engine for close decisions would cost."""
     with open(str(exported / 'model.json'), encoding='utf-8') as f:
         if 'openvino bfloat16' not in json.load(f)['proofs']:

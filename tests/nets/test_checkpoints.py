@@ -9,7 +9,7 @@ from slimtune.nets import nets_factory
 from slimtune.runtime import session_config, slim, tf
 from slimtune.training import train
 
-#: net, size of the pictures, optimizer, a slot of it, and whether averages are kept. NASNet's are left out: 1,400 variables
+#: net, size of the images, optimizer, a slot of it, and whether averages are kept. NASNet's are left out: 1,400 variables
 #: more beside 2,400 that take two to three minutes on TF 1.14 as it is, and the same line makes them for all nets.
 FAMILIES = [('lenet', 28, 'rmsprop', '/RMSProp_1', True), ('inception_v1', 64, 'rmsprop', '/RMSProp', True),
             ('resnet_v1_50', 33, 'momentum', '/Momentum', True), ('mobilenet_v2', 32, 'adam', '/Adam_1', True),

@@ -31,7 +31,7 @@ def test_the_example_of_a_new_net_is_one_line_that_builds_it(tmp_path, monkeypat
 
 
 def _multiply_adds(op):
-    """One picture's: the output's places times its depth times the kernel."""
+    """One image's: the output's places times its depth times the kernel."""
     if op.type not in ('Conv2D', 'DepthwiseConv2dNative'):
         return 0
     output, kernel = op.outputs[0].shape.as_list(), op.inputs[1].shape.as_list()

@@ -15,7 +15,7 @@ FAMILIES = ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1', 'inception_v3', '
 
 
 def build(name, num_classes=5, size=None, is_training=False, batch=1, frames=16, **kwargs):
-    """Builds a net on pictures of this size, or its own, into a new graph. Returns (graph, logits, end_points)."""
+    """Builds a net on images of this size, or its own, into a new graph. Returns (graph, logits, end_points)."""
     net = nets_factory.NETS[name]
     size = size or net.image_size
     with tf.Graph().as_default() as graph:
@@ -45,10 +45,10 @@ def test_an_unknown_net_is_answered_with_the_nearest_names():
 @pytest.mark.parametrize('name, size, beyond, sides', [
     ('lenet', 4, 3, 'at least 4'), ('alexnet_v2', 195, 194, '195 to 226'), ('alexnet_v2', 226, 227, '195 to 226'),
     ('inception_v1', 256, 257, '1 to 256'), ('inception_v3', 107, 106, '107 to 346'), ('inception_v3', 346, 347, '107 to 346')])
-def test_the_smallest_and_largest_picture_are_trained_on_and_others_refused(name, size, beyond, sides):
+def test_the_smallest_and_largest_image_are_trained_on_and_others_refused(name, size, beyond, sides):
     net = nets_factory.NETS[name]
     assert build(name, size=size, is_training=True)[1].shape.as_list() == [1, 5]
-    with pytest.raises(UserError, match='%s takes no pictures of %dx%d: its sides are %s, usually %d' % (
+    with pytest.raises(UserError, match='%s takes no images of %dx%d: its sides are %s, usually %d' % (
             name, beyond, beyond, sides, net.image_size)):
         build(name, size=beyond)
     with tf.Graph().as_default(), slim.arg_scope(nets_factory.arg_scopes_map[name]()), pytest.raises(ValueError):
@@ -56,13 +56,13 @@ def test_the_smallest_and_largest_picture_are_trained_on_and_others_refused(name
 
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2', 'resnet_v1_50'])
-def test_some_nets_take_any_small_picture(name):
+def test_some_nets_take_any_small_image(name):
     assert build(name, size=nets_factory.NETS[name].smallest, is_training=True)[1].shape.as_list() == [1, 5]
     assert nets_factory.NETS[name].smallest == 1
 
 
 @pytest.mark.parametrize('name', ['vgg_a', 'inception_v2', 'mobilenet_v1_025'])
-def test_larger_pictures_are_pooled_or_give_a_map_of_logits(name):
+def test_larger_images_are_pooled_or_give_a_map_of_logits(name):
     larger = nets_factory.NETS[name].largest + 64
     assert build(name, size=larger, global_pool=True)[1].shape.as_list() == [1, 5]
     assert build(name, size=larger, spatial_squeeze=False)[1].shape.as_list()[1:3] != [1, 1]
@@ -79,7 +79,7 @@ def test_only_the_heads_variables_depend_on_the_classes(name):
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-def test_any_number_of_pictures_is_evaluated_and_the_output_op_there(name):
+def test_any_number_of_images_is_evaluated_and_the_output_op_there(name):
     graph, logits, _ = build(name, batch=None)
     assert logits.shape.as_list() == [None, 5]
     assert graph.get_tensor_by_name(nets_factory.NETS[name].output + ':0').shape.as_list() == [None, 5]

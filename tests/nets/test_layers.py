@@ -84,7 +84,7 @@ def test_dropout_does_nothing_where_nothing_is_trained():
             assert session.run(kept, {is_training: True}).min() == 0
 
 
-def test_drop_path_drops_whole_pictures():
+def test_drop_path_drops_whole_images():
     kept = dropped(7, layer=layers.drop_path, keep_prob=0.5)
     assert set(kept.flat) == {0, 2} and np.all(kept == kept[:, :1])
     assert np.mean(kept == 0) == pytest.approx(0.5, abs=0.15)

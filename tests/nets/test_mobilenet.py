@@ -6,7 +6,7 @@ from slimtune.runtime import slim, tf
 
 
 def build(name, size=96, num_classes=7, is_training=False, **kwargs):
-    """Builds a net on pictures of this size and an unknown batch into the current graph."""
+    """Builds a net on images of this size and an unknown batch into the current graph."""
     images = tf.placeholder(tf.float32, [None, size, size, 3])
     return nets_factory.get_network_fn(name, num_classes, is_training=is_training)(images, **kwargs)
 
@@ -29,7 +29,7 @@ def test_a_width_given_by_keyword_is_the_net_named_for_it(name, narrow, kwargs):
 @pytest.mark.parametrize('name, end_point, kwargs', [
     ('mobilenet_v1', 'Conv2d_13_pointwise', {'global_pool': True}), ('mobilenet_v2', 'layer_19', {}),
     ('mobilenet_v3_small', 'layer_13', {}), ('mobilenet_edgetpu', 'layer_24', {})])
-def test_an_output_stride_of_8_keeps_a_map_an_eighth_of_the_picture(name, end_point, kwargs):
+def test_an_output_stride_of_8_keeps_a_map_an_eighth_of_the_image(name, end_point, kwargs):
     with tf.Graph().as_default():
         _, end_points = build(name, output_stride=8, **kwargs)
         assert end_points[end_point].shape.as_list()[:3] == [None, 12, 12]
@@ -55,13 +55,13 @@ def test_nothing_is_built_behind_the_final_endpoint():
 
 @pytest.mark.parametrize('name, size', [
     ('mobilenet_v1', 32), ('mobilenet_v1', 256), ('mobilenet_v2', 33), ('mobilenet_v3_small', 300)])
-def test_other_picture_sizes_give_logits_too(name, size):
+def test_other_image_sizes_give_logits_too(name, size):
     with tf.Graph().as_default():
         logits, _ = build(name, size, is_training=True)
         assert logits.shape.as_list() == [None, 7]
 
 
-def test_a_map_of_logits_of_a_picture_larger_than_a_single_one():
+def test_a_map_of_logits_of_an_image_larger_than_a_single_one():
     with tf.Graph().as_default():
         logits, _ = nets_factory.networks_map['mobilenet_v1'](
             tf.zeros([1, 320, 320, 3]), 7, is_training=False, spatial_squeeze=False)

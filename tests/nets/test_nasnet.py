@@ -1,4 +1,4 @@
-"""NASNets of small pictures, and their drop path."""
+"""NASNets of small images, and their drop path."""
 import numpy as np
 import pytest
 
@@ -13,7 +13,7 @@ def build(name, size, frozen=None, **kwargs):
     return nets_factory.get_network_fn(name, 7, is_training=True, frozen=frozen)(images, **kwargs)
 
 
-def test_the_smallest_picture_is_trained_on_and_a_smaller_one_refused():
+def test_the_smallest_image_is_trained_on_and_a_smaller_one_refused():
     with tf.Graph().as_default():
         logits, end_points = build('pnasnet_mobile', 67)
         assert logits.shape.as_list() == end_points['AuxLogits'].shape.as_list() == [2, 7]

@@ -1,6 +1,6 @@
 """Every net equals slim's: reference.json.xz holds what TensorFlow 1.14 and slim's own nets gave for seven classes.
 
-The values of the weights and the picture are computed from names and seeds (`weight`, `picture`), so that
+The values of the weights and the image are computed from names and seeds (`weight`, `image`), so that
 the file holds results only.
 """
 import gc
@@ -33,7 +33,7 @@ def weight(name, shape):
     return rng.normal(0, np.sqrt(2. / np.prod(shape[:inputs])), shape)
 
 
-def picture(shape):
+def image(shape):
     return np.random.RandomState(1234).uniform(-1, 1, shape).astype(np.float32)
 
 
@@ -138,7 +138,7 @@ def check_eval_graph(name, expected):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             features, _ = nets_factory.get_network_fn(name, None)(images)
         with session_with_weights() as session:
-            results = session.run([logits, end_points, features], {images: picture(images.shape.as_list())})
+            results = session.run([logits, end_points, features], {images: image(images.shape.as_list())})
     logits, end_points, features = results
     assert {key: list(value.shape) for key, value in end_points.items()} == {
         key: value['shape'] for key, value in expected['eval_end_points'].items()}

@@ -1,21 +1,21 @@
-"""Computed pictures, and one way to run a preprocessing in a graph of its own."""
+"""Computed images, and one way to run a preprocessing in a graph of its own."""
 import numpy as np
 import pytest
 
 from slimtune.runtime import tf
 
 
-def computed_picture(height, width, channels=3):
-    """The picture of the reference: waves, another for each channel, and one flat rectangle."""
+def computed_image(height, width, channels=3):
+    """The image of the reference: waves, another for each channel, and one flat rectangle."""
     y, x = np.mgrid[:height, :width].astype(float)
-    picture = np.stack([127.5 + 127.5 * np.sin(x / (7 + 3 * k)) * np.cos(y / (11 + 2 * k)) for k in range(channels)], 2)
-    picture[height // 4:height // 2, width // 3:width // 2] = (230, 40, 90)[:channels]
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    image = np.stack([127.5 + 127.5 * np.sin(x / (7 + 3 * k)) * np.cos(y / (11 + 2 * k)) for k in range(channels)], 2)
+    image[height // 4:height // 2, width // 3:width // 2] = (230, 40, 90)[:channels]
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
-def picture():
-    return computed_picture
+def sample_image():
+    return computed_image
 
 
 @pytest.fixture

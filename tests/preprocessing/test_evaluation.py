@@ -34,9 +34,9 @@ def evaluate(request, run):
 
 
 @pytest.mark.parametrize('expected', REFERENCE, ids='{preprocessing}-{height}x{width}'.format_map)
-def test_a_picture_is_prepared_as_slim_prepares_it(expected, evaluate, picture):
+def test_an_image_is_prepared_as_slim_prepares_it(expected, evaluate, sample_image):
     style, size = expected['preprocessing'], expected['size']
-    image = evaluate(style, picture(expected['height'], expected['width'], expected['channels']), size, size)
+    image = evaluate(style, sample_image(expected['height'], expected['width'], expected['channels']), size, size)
     assert image.dtype == np.float32
     assert list(image.shape) == expected['shape']
     y, x, channel, values = np.array(expected['samples']).T
@@ -49,43 +49,43 @@ def test_a_picture_is_prepared_as_slim_prepares_it(expected, evaluate, picture):
 
 @pytest.mark.parametrize('style', STYLES)
 @pytest.mark.parametrize('options', [{}, {'use_grayscale': True}], ids=['colour', 'grey'])
-def test_predict_sees_what_eval_saw_whatever_the_sizes(style, options, run, picture):
+def test_predict_sees_what_eval_saw_whatever_the_sizes(style, options, run, sample_image):
     preprocess = get_preprocessing(style, **options)
     for height, width in [(1, 1), (333, 500), (97, 41), (7, 300), (640, 427)]:
         for size in [(28, 28), (299, 299), (33, 60)]:
-            array = picture(height, width)
+            array = sample_image(height, width)
             graph = run(lambda image: preprocess(image, *size), array)  # noqa: B023
             assert graph.shape == size + (1 if options else 3,)
-            # TensorFlow 1.14 takes a picture's variance as a difference of float32 means, which loses digits.
+            # TensorFlow 1.14 takes an image's variance as a difference of float32 means, which loses digits.
             close = 1e-4 if style == 'cifarnet' else CLOSE * RANGE[style]
             np.testing.assert_allclose(evaluate_array(style, array, *size, **options), graph, 0, close)
 
 
-def test_vgg_takes_sizes_beyond_its_256_pixels_in_proportion(evaluate, picture):
-    # 448 of 512 is 224 of 256: the same middle of the picture, at twice the size.
-    array = picture(256, 340)
+def test_vgg_takes_sizes_beyond_its_256_pixels_in_proportion(evaluate, sample_image):
+    # 448 of 512 is 224 of 256: the same middle of the image, at twice the size.
+    array = sample_image(256, 340)
     small, large = evaluate('vgg', array, 224, 224), evaluate('vgg', array, 448, 448)
     np.testing.assert_allclose(large[::2, ::2], small, 0, 1e-3)
     # At 256 the side is slim's still: nothing is cut off the shorter one.
     assert np.allclose(evaluate('vgg', array, 256, 256)[:, 0, 0], array[:, 42, 0] - 123.68, 0, 1e-3)
 
 
-def test_the_whole_picture_can_be_kept(evaluate, picture):
-    array = picture(80, 80)
+def test_the_whole_image_can_be_kept(evaluate, sample_image):
+    array = sample_image(80, 80)
     whole = evaluate('inception', array, 80, 80, crop_image=False)
     np.testing.assert_allclose(whole, array / 127.5 - 1, 0, 1e-6)
     assert not np.allclose(evaluate('inception', array, 80, 80), whole, 0, 0.1)
 
 
-def test_the_shorter_side_can_be_given(evaluate, picture):
-    array = picture(300, 300)
+def test_the_shorter_side_can_be_given(evaluate, sample_image):
+    array = sample_image(300, 300)
     np.testing.assert_allclose(evaluate('vgg', array, 224, 224, resize_side_min=300),
                                array[38:262, 38:262] - np.array([123.68, 116.78, 103.94]), 0, 1e-3)
 
 
 @pytest.mark.parametrize('style', STYLES)
-def test_a_grey_picture_gives_the_same_grey_as_its_colours(style, evaluate, picture):
-    grey = picture(60, 50, 1)
+def test_a_grey_image_gives_the_same_grey_as_its_colours(style, evaluate, sample_image):
+    grey = sample_image(60, 50, 1)
     one = evaluate(style, grey, 32, 32, use_grayscale=True)
     three = evaluate(style, np.repeat(grey, 3, 2), 32, 32, use_grayscale=True)
     # The shares of red, green and blue add up to 0.9999.
@@ -107,7 +107,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         get_preprocessing('inceptoin')
 
 
-def test_predict_prepares_pictures_without_tensorflow():
+def test_predict_prepares_images_without_tensorflow():
     program = ('import sys\n'
                'from slimtune.preprocessing.preprocessing_factory import get_preprocessing, style_of\n'
                'get_preprocessing("vgg")\n'

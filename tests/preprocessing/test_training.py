@@ -40,7 +40,7 @@ def slims_windows(shape, boxes, count):
 
 
 def areas_and_aspects(windows, shape):
-    """The windows' share of the picture and width / height, two arrays."""
+    """The windows' share of the image and width / height, two arrays."""
     height, width = windows[:, 2].astype(float), windows[:, 3].astype(float)
     return height * width / (shape[0] * shape[1]), width / height
 
@@ -76,22 +76,22 @@ def test_crops_are_those_of_slim(shape, boxes, augment, keys):
         assert abs(ours.std() - theirs.std()) < 0.1 * theirs.std() + slack
 
 
-def test_without_boxes_a_crop_is_drawn_from_the_whole_picture(augment, keys):
+def test_without_boxes_a_crop_is_drawn_from_the_whole_image(augment, keys):
     windows = augment(lambda key: training.window((333, 500, 3), key), keys)
     np.testing.assert_array_equal(windows, augment(lambda key: training.window((333, 500, 3), key,
                                                                                tf.zeros([1, 0, 4])), keys))
 
 
-def test_a_picture_too_narrow_for_any_crop_is_taken_whole(augment, keys):
+def test_an_image_too_narrow_for_any_crop_is_taken_whole(augment, keys):
     assert (augment(lambda key: training.window((1000, 10, 3), key), keys) == [0, 0, 1000, 10]).all()
 
 
 def test_inception_mirrors_and_distorts_colours(augment, keys):
     # Two halves of one colour each, of which the left is the brighter: both survive the distortion unclipped.
     colours = np.array([[150, 120, 90], [100, 80, 60]], np.uint8)
-    picture = np.repeat(colours, 8, 0)[None].repeat(16, 0)
+    sample_image = np.repeat(colours, 8, 0)[None].repeat(16, 0)
     train = get_preprocessing('inception', is_training=True)
-    images = augment(lambda key: train(tf.constant(picture), 16, 16, key=key, crop_image=False), keys) / 2 + 0.5
+    images = augment(lambda key: train(tf.constant(sample_image), 16, 16, key=key, crop_image=False), keys) / 2 + 0.5
     mirrored = images[:, 8, 0].max(1) < images[:, 8, -1].max(1)
     images[mirrored] = images[mirrored, :, ::-1]
     bright = images[:, 8, 0]
@@ -106,7 +106,7 @@ def test_inception_mirrors_and_distorts_colours(augment, keys):
 
 
 def ramp(height, width):
-    """A picture that says of every pixel where it was: red is its column, green its row, blue nothing."""
+    """An image that says of every pixel where it was: red is its column, green its row, blue nothing."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x, y, np.zeros_like(x)], 2).astype(np.uint8)
 
@@ -114,10 +114,10 @@ def ramp(height, width):
 @pytest.mark.parametrize('size, low, high', [(224, 256, 512), (448, 512, 1024)])
 def test_vgg_resizes_crops_and_mirrors(size, low, high, augment, keys):
     train = get_preprocessing('vgg', is_training=True)
-    picture = ramp(120, 160)
+    sample_image = ramp(120, 160)
 
     def grid(key):      # small enough to keep a thousand
-        return train(tf.constant(picture), size, size, key=key)[16::64, 16::64]
+        return train(tf.constant(sample_image), size, size, key=key)[16::64, 16::64]
     images = augment(grid, keys[:300 if size > 224 else 1000]) + np.array([123.68, 116.78, 103.94])
     assert np.abs(images[..., 2]).max() < 1e-3
     columns, rows = images[:, 1, :, 0], images[:, :, 1, 1]
@@ -143,10 +143,10 @@ def test_vggs_sides_can_be_given(augment, keys):
 
 
 def test_cifarnet_pads_crops_and_mirrors(augment, keys):
-    picture = np.zeros([32, 32, 3], np.uint8)
-    picture[16, 10] = 255       # one star, by whose place the crop is known: right of the middle if mirrored
+    sample_image = np.zeros([32, 32, 3], np.uint8)
+    sample_image[16, 10] = 255       # one star, by whose place the crop is known: right of the middle if mirrored
     train = get_preprocessing('cifarnet', is_training=True)
-    images = augment(lambda key: train(tf.constant(picture), 32, 32, key=key), keys)
+    images = augment(lambda key: train(tf.constant(sample_image), 32, 32, key=key), keys)
     rows, columns = np.divmod(images[..., 0].reshape(len(keys), -1).argmax(1), 32)
     mirrored = columns > 16
     assert_a_fair_coin(mirrored)
@@ -158,10 +158,10 @@ def test_cifarnet_pads_crops_and_mirrors(augment, keys):
 
 def test_cifarnet_changes_contrast(augment, keys):
     # Red has stripes of 100 and 140, blue is 60: contrast moves the stripes apart and leaves the channels' means.
-    picture = np.full([900, 900, 3], 60, np.uint8)
-    picture[::2, :, 0], picture[1::2, :, 0] = 100, 140
+    sample_image = np.full([900, 900, 3], 60, np.uint8)
+    sample_image[::2, :, 0], sample_image[1::2, :, 0] = 100, 140
     train = get_preprocessing('cifarnet', is_training=True)
-    images = augment(lambda key: train(tf.constant(picture), 32, 32, key=key), keys).astype(float)
+    images = augment(lambda key: train(tf.constant(sample_image), 32, 32, key=key), keys).astype(float)
     np.testing.assert_allclose(images.mean((1, 2, 3)), 0, 0, 1e-3)
     np.testing.assert_allclose(images.std((1, 2, 3)), 1, 0, 1e-3)
     inside = images[..., 2].std((1, 2)) < 1e-6     # no padding in the crop
@@ -171,9 +171,9 @@ def test_cifarnet_changes_contrast(augment, keys):
 
 
 @pytest.mark.parametrize('style', STYLES)
-def test_the_same_key_draws_the_same_and_another_another(style, augment, keys, picture):
+def test_the_same_key_draws_the_same_and_another_another(style, augment, keys, sample_image):
     train = get_preprocessing(style, is_training=True)
-    array = picture(60, 70)
+    array = sample_image(60, 70)
 
     def build(key):
         return train(tf.constant(array), 28, 28, key=key)
@@ -188,28 +188,28 @@ def test_the_same_key_draws_the_same_and_another_another(style, augment, keys, p
 
 
 @pytest.mark.parametrize('style', STYLES)
-def test_slims_scripts_call_it_without_a_key(style, run, picture):
+def test_slims_scripts_call_it_without_a_key(style, run, sample_image):
     train = get_preprocessing(style, is_training=True)
     first, second = run(lambda image: [train(image, 28, 28, add_image_summaries=False) for _ in range(2)],
-                        picture(60, 70))
+                        sample_image(60, 70))
     assert np.array_equal(first, second) == (style == 'lenet')
 
 
 @pytest.mark.parametrize('style', STYLES)
 @pytest.mark.parametrize('use_grayscale', [False, True], ids=['colour', 'grey'])
-def test_any_picture_gives_any_size_in_the_range_of_evaluation(style, use_grayscale, run, picture):
+def test_any_image_gives_any_size_in_the_range_of_evaluation(style, use_grayscale, run, sample_image):
     train = get_preprocessing(style, is_training=True, use_grayscale=use_grayscale)
     lowest, highest = {'inception': (-1, 1), 'vgg': (-124, 152), 'lenet': (-1, 1), 'cifarnet': (-600, 600)}[style]
     for height, width in [(1, 1), (333, 500), (19, 23), (24, 24), (7, 90)]:
         for size in [(32, 32), (299, 299), (33, 60)]:
             image, = run(lambda image: [train(image, *size, key=tf.constant([1, 2], tf.int64))],  # noqa: B023
-                         picture(height, width))
+                         sample_image(height, width))
             assert image.dtype == np.float32
             assert image.shape == size + (1 if use_grayscale else 3,)
             assert lowest <= image.min() and image.max() <= highest
 
 
-def test_batches_know_their_shape(picture):
+def test_batches_know_their_shape(sample_image):
     for style in STYLES:
         with tf.Graph().as_default():
             for is_training in (True, False):
@@ -219,8 +219,8 @@ def test_batches_know_their_shape(picture):
 
 
 @pytest.mark.parametrize('options', [{}, {'subsampling': 0}, {'progressive': True}], ids=str)
-def test_cropping_while_decoding_gives_the_same_picture(options, augment, keys, picture):
-    array = picture(333, 500)
+def test_cropping_while_decoding_gives_the_same_image(options, augment, keys, sample_image):
+    array = sample_image(333, 500)
     array = array // 2 + np.random.RandomState(0).randint(0, 128, array.shape).astype(np.uint8)
     jpeg = io.BytesIO()
     Image.fromarray(array).save(jpeg, 'JPEG', quality=90, **options)
@@ -235,6 +235,6 @@ def test_cropping_while_decoding_gives_the_same_picture(options, augment, keys, 
     np.testing.assert_array_equal(cropped, decoded)
 
 
-def test_slow_mode_is_refused(picture):
+def test_slow_mode_is_refused(sample_image):
     with pytest.raises(UserError, match='fast_mode'):
-        get_preprocessing('inception', is_training=True)(picture(9, 9), 8, 8, fast_mode=False)
+        get_preprocessing('inception', is_training=True)(sample_image(9, 9), 8, 8, fast_mode=False)

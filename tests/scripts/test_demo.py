@@ -89,11 +89,11 @@ def test_this_python_is_one_that_fits():
     assert sys.version_info[:2] in FITTING
 
 
-def test_the_digits_are_grey_pictures_of_28_pixels_in_class_folders(tmp_path):
+def test_the_digits_are_grey_images_of_28_pixels_in_class_folders(tmp_path):
     pytest.importorskip('sklearn')
     said = subprocess.run([sys.executable, os.path.join(SCRIPTS, 'digits.py'), 'pic', '5', '9'], cwd=str(tmp_path), check=True,
                           stdout=subprocess.PIPE, encoding='utf-8').stdout
-    assert said == '362 pictures in pic\n'
+    assert said == '362 images in pic\n'
     folders = {folder: sorted(os.listdir(str(tmp_path / 'pic' / folder))) for folder in os.listdir(str(tmp_path / 'pic'))}
     assert {name: len(files) for name, files in folders.items()} == {'five': 182, 'nine': 180}
     for folder, files in folders.items():

@@ -11,17 +11,17 @@ from slimtune.runtime import tf
 from slimtune.training import losses, schedule
 
 
-def rates(steps, pictures=80, batch_size=10, **schedule):
+def rates(steps, images=80, batch_size=10, **schedule):
     """The learning rate at each of these steps."""
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.placeholder(tf.int64, [])
-        rate = schedule.learning_rate(options.Schedule(**schedule), batch_size, pictures, step)
+        rate = schedule.learning_rate(options.Schedule(**schedule), batch_size, images, step)
         return [float(session.run(rate, {step: n})) for n in steps]
 
 
 def test_the_rate_stays_falls_by_steps_or_in_a_line():
     assert rates([0, 1000], learning_rate_decay_type='fixed', learning_rate=0.5) == [0.5, 0.5]
-    # 80 pictures, batches of 10: an epoch is 8 steps, two are 16
+    # 80 images, batches of 10: an epoch is 8 steps, two are 16
     falling = rates([0, 15, 16, 31, 32], learning_rate=1.0, learning_rate_decay_factor=0.94)
     assert np.allclose(falling, [1, 1, 0.94, 0.94, 0.94 ** 2])
     line = rates([0, 4, 8, 16, 100], learning_rate_decay_type='polynomial', learning_rate=1.0, end_learning_rate=0.2)
@@ -30,7 +30,7 @@ def test_the_rate_stays_falls_by_steps_or_in_a_line():
 
 @pytest.mark.parametrize('kind', options.DECAYS)
 def test_a_data_set_smaller_than_a_batch_has_a_rate(kind):
-    assert np.isfinite(rates([0, 1, 2], pictures=3, batch_size=32, learning_rate_decay_type=kind)).all()
+    assert np.isfinite(rates([0, 1, 2], images=3, batch_size=32, learning_rate_decay_type=kind)).all()
 
 
 def slots_after(name, steps=3, rate=0.1, folder=False, **settings):

@@ -12,7 +12,7 @@ from slimtune.runtime import tf
 
 @pytest.fixture
 def pic(digits, tmp_path):
-    """Pictures in class folders: tmp_path / 'pic'."""
+    """Images in class folders: tmp_path / 'pic'."""
     return shutil.copytree(str(digits), str(tmp_path / 'pic')) and tmp_path / 'pic'
 
 
@@ -56,8 +56,8 @@ def test_the_tutorials_command_trains_inception_v3_from_a_checkpoint_of_2016(dig
     after = values(tmp_path / 'guangdong/train_dir')
     assert after['global_step'] == 2
     assert after['InceptionV3/Logits/Conv2d_1c_1x1/biases'].shape == (3,)
-    trunk = [name for name in weights if not re.match('InceptionV3/(Aux)?Logits/', name)]
-    assert len(trunk) == 376 and all(np.array_equal(after[name], weights[name]) for name in trunk)
+    backbone = [name for name in weights if not re.match('InceptionV3/(Aux)?Logits/', name)]
+    assert len(backbone) == 376 and all(np.array_equal(after[name], weights[name]) for name in backbone)
     slots = {name for name in after if 'RMSProp' in name}
     assert slots and all(re.fullmatch(r'InceptionV3/(Aux)?Logits/.*/RMSProp(_1)?', name) for name in slots)
 
@@ -70,10 +70,10 @@ def test_a_folder_that_was_removed_is_trained_anew_in_the_same_process_with_its_
         shutil.rmtree('run')
 
 
-def test_a_folder_of_pictures_is_converted_once_and_trained_whole(pic, here):
+def test_a_folder_of_images_is_converted_once_and_trained_whole(pic, here):
     said = here('train', 'pic', '--model', 'lenet', '--max-number', 25, '--batch', 8)
-    assert 'pictures of 3 classes' in said              # it was converted
-    assert '8 of 8 variables trained' in said           # no checkpoint: never a head on a random trunk
+    assert 'images of 3 classes' in said              # it was converted
+    assert '8 of 8 variables trained' in said           # no checkpoint: never a head on a random backbone
     assert 'Saved step 25: pic_lenet/model.ckpt-25' in said and 'slimtune eval pic_lenet' in said
     written = {path.name: path.stat().st_mtime_ns for path in pic.glob('*.tfrecord')}
     assert len(written) == 4
@@ -101,7 +101,7 @@ def test_a_folder_of_pictures_is_converted_once_and_trained_whole(pic, here):
     assert {path.name: path.stat().st_mtime_ns for path in pic.glob('*.tfrecord')} == written
 
 
-def test_pictures_are_converted_under_the_name_that_is_asked_for(pic, here):
+def test_images_are_converted_under_the_name_that_is_asked_for(pic, here):
     said = here('train', 'pic', '--dataset-name', 'guangdong', '--model', 'lenet', '--max-number', 1)
     assert 'pic/guangdong_*.tfrecord' in said and 'Saved step 1: pic_lenet/model.ckpt-1' in said
     assert 'tfrecord' not in here('train', 'pic', '--dataset-name', 'guangdong', '--model', 'lenet', '--max-number', 2)
@@ -198,9 +198,9 @@ def test_real_flowers_are_told_apart_after_the_tutorials_kind_of_training(real_d
              '--train_image_size=128', '--optimizer=rmsprop', '--learning_rate=0.01', '--batch_size=32',
              '--max_number_of_steps=300', '--log_every_n_steps=100', '--seed=1')
     before, after = values(published), values(tmp_path / 'there')
-    trunk = [name for name in before if not name.startswith('MobilenetV1/Logits')]
-    assert len([name for name in trunk if name.endswith('moving_variance')]) == 27
-    assert all(np.array_equal(before[name], after[name]) for name in trunk if name in after)
+    backbone = [name for name in before if not name.startswith('MobilenetV1/Logits')]
+    assert len([name for name in backbone if name.endswith('moving_variance')]) == 27
+    assert all(np.array_equal(before[name], after[name]) for name in backbone if name in after)
     slimtune('eval', 'there')
     with open(str(tmp_path / 'there/eval/metrics.json')) as f:
         metrics = json.load(f)

@@ -15,7 +15,7 @@ LENET = ['train', '--train_dir=there', '--dataset_dir=data', '--dataset_name=min
 
 
 def encoded(number, mode='RGB', format='JPEG', size=(40, 30)):
-    """A picture of noise that no other number gives, as bytes."""
+    """An image of noise that no other number gives, as bytes."""
     noise = np.random.RandomState(number).randint(0, 256, (size[1], size[0], 4), np.uint8)
     image = Image.fromarray(noise, 'RGBA') if mode == 'RGBA' else Image.fromarray(noise[:, :, :3].copy()).convert(mode)
     buffer = io.BytesIO()
@@ -25,15 +25,15 @@ def encoded(number, mode='RGB', format='JPEG', size=(40, 30)):
 
 @pytest.fixture
 def shards(tmp_path):
-    """shards([(picture, label), ...], count=1, boxes=False): writes slim's records, and the label file of three classes."""
-    def write(pictures, count=1, split='train', boxes=False, names='a\nb\nc\n', folder='data'):
+    """shards([(image, label), ...], count=1, boxes=False): writes slim's records, and the label file of three classes."""
+    def write(sample_images, count=1, split='train', boxes=False, names='a\nb\nc\n', folder='data'):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / 'label.txt').write_text(names)
         for shard in range(count):
             path = tmp_path / folder / ('mine_%s_%05d-of-%05d.tfrecord' % (split, shard, count))
             with tf.python_io.TFRecordWriter(str(path)) as writer:
-                for picture, label in pictures[shard::count]:
-                    example = dataset_utils.image_to_tfexample(picture, b'jpg', 30, 40, label)
+                for sample_image, label in sample_images[shard::count]:
+                    example = dataset_utils.image_to_tfexample(sample_image, b'jpg', 30, 40, label)
                     for side, value in (('ymin', 0.25), ('xmin', 0.25), ('ymax', 0.75), ('xmax', 0.75)) if boxes else ():
                         example.features.feature['image/object/bbox/' + side].float_list.value.append(value)
                     writer.write(example.SerializeToString())
@@ -42,7 +42,7 @@ def shards(tmp_path):
 
 
 def some(count=6, **kind):
-    """So many pictures, labelled 0, 1, 2, 0, ..."""
+    """So many images, labelled 0, 1, 2, 0, ..."""
     return [(encoded(n, **kind), n % 3) for n in range(count)]
 
 
@@ -52,8 +52,8 @@ def test_shards_and_label_file_moved_by_hand_without_a_manifest_are_enough(here,
     for path in (trained / 'pic').glob('pic_train*'):
         shutil.copyfile(str(path), str(data / path.name.replace('pic', 'mine')))
     shutil.copyfile(str(trained / 'pic/label.txt'), str(data / 'label.txt'))
-    assert '49 pictures, 3 classes' in here(*LENET)
-    assert '49 pictures, 3 classes' in here('train', 'data', '--model', 'lenet', '--max-number', 1)
+    assert '49 images, 3 classes' in here(*LENET)
+    assert '49 images, 3 classes' in here('train', 'data', '--model', 'lenet', '--max-number', 1)
 
 
 @pytest.mark.parametrize('boxes', [False, True])
@@ -63,13 +63,13 @@ def test_records_with_and_without_boxes_train_with_inceptions_crops(here, shards
 
 
 @pytest.mark.parametrize('preprocessing', ['inception', 'vgg', 'lenet'])
-def test_grey_alpha_cmyk_and_png_pictures_in_one_file_are_all_trained_on(here, shards, preprocessing):
+def test_grey_alpha_cmyk_and_png_images_in_one_file_are_all_trained_on(here, shards, preprocessing):
     kinds = [('L', 'JPEG'), ('RGB', 'JPEG'), ('CMYK', 'JPEG'), ('RGBA', 'PNG'), ('L', 'PNG'), ('LA', 'PNG'), ('P', 'PNG'),
              ('P', 'GIF')]
     shards([(encoded(n, *kind), n % 3) for n, kind in enumerate(kinds)])
     for flags in ([], ['--use_grayscale', '--train_dir=grey']):
         said = here(*LENET + flags + ['--batch_size=8', '--train_image_size=32', '--preprocessing_name=' + preprocessing])
-        assert '8 pictures' in said and 'Saved step 3' in said
+        assert '8 images' in said and 'Saved step 3' in said
 
 
 def test_grey_training_has_one_channel(here, shards, values):
@@ -81,12 +81,12 @@ def test_grey_training_has_one_channel(here, shards, values):
     assert values('colour')['LeNet/fc3/weights'].shape[0] == 5 * 5 * 64
 
 
-def test_a_broken_picture_in_the_records_ends_training_with_one_line(slimtune, shards):
-    shards(some() + [(encoded(9)[:200], 1), (b'no picture', 2)])
+def test_a_broken_image_in_the_records_ends_training_with_one_line(slimtune, shards):
+    shards(some() + [(encoded(9)[:200], 1), (b'no image', 2)])
     for flags in ([], ['--preprocessing_name=inception', '--train_dir=other']):
         said = slimtune(*LENET + flags + ['--max_number_of_steps=50'], code=1).stderr
         # libjpeg has its say before
-        assert said.splitlines()[-1].startswith('slimtune: a picture in the records cannot be decoded: convert the pictures')
+        assert said.splitlines()[-1].startswith('slimtune: an image in the records cannot be decoded: convert the images')
 
 
 def test_an_empty_a_missing_and_a_cut_shard_are_named(here, shards):
@@ -126,10 +126,10 @@ def test_labels_offset_leaves_the_background_class_out(here, shards, values, tmp
     assert values('there')['LeNet/fc4/biases'].shape == (2,)
     assert (tmp_path / 'there/labels.txt').read_text() == '0:a\n1:b\n'
     shards(some())
-    assert '2 pictures of mine are labelled so: use 0' in here(*LENET + ['--labels_offset=1'], code=1)
+    assert '2 images of mine are labelled so: use 0' in here(*LENET + ['--labels_offset=1'], code=1)
 
 
-def test_fewer_pictures_than_a_batch_train_and_the_rate_is_a_number(here, shards, values):
+def test_fewer_images_than_a_batch_train_and_the_rate_is_a_number(here, shards, values):
     shards(some(3))
     said = here(*LENET + ['--batch_size=16', '--num_epochs_per_decay=1', '--log_every_n_steps=1', '--learning_rate=0.001'])
     assert 'global step 3: loss = ' in said
@@ -141,7 +141,7 @@ def test_wrong_sizes_and_names_are_answered(here, shards):
     assert 'no preprocessing is called incepton: try inception' in here(*LENET + ['--preprocessing_name=incepton'], code=1)
     assert 'lenets' in here(*LENET + ['--model_name=lenets'], code=1)
     assert 'no folder gone' in here(*LENET + ['--dataset_dir=gone'], code=1)
-    assert 'which pictures?' in here('train', code=1)
+    assert 'which images?' in here('train', code=1)
     assert 'did you mean' in here('train', 'data', '--dataset_nam=mine', '--learnin_rte=1', code=2)
     assert not os.path.exists('there')
     for flag in ('--batch_size=0', '--batch_size=-1', '--train_image_size=0', '--max_number_of_steps=-1',

@@ -1,4 +1,4 @@
-"""The pictures of the rows: the real flowers, repeated or enlarged."""
+"""The images of the rows: the real flowers, repeated or enlarged."""
 import os
 
 from PIL import Image
@@ -20,7 +20,7 @@ def repeated(data, place, count):
             os.makedirs(target, exist_ok=True)
             with open(path, 'rb') as f:
                 encoded = f.read()
-            # Behind the end of a JPEG nothing is read: each copy is a picture of its own.
+            # Behind the end of a JPEG nothing is read: each copy is an image of its own.
             with open(os.path.join(target, '%05d_%s' % (number, os.path.basename(path))), 'wb') as f:
                 f.write(encoded + b'%d' % number)
     return place

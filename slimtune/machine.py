@@ -1,0 +1,59 @@
+"""What this process may use of the machine: its cores and its memory, a container's limits included."""
+import os
+
+_CGROUP = '/sys/fs/cgroup'
+_UNLIMITED = 1 << 60        # cgroup v1 writes about 2^63 where there is no limit
+
+
+def cores():
+    """How many cores the process may keep busy, at least 1: affinity (taskset) and the cgroup's share count."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    share = _cpu_share()
+    return max(1, min(allowed, -(-share[0] // share[1]))) if share else allowed
+
+
+def memory():
+    """The bytes of memory that the process may use: the machine's, or the cgroup's limit where that is lower; None if unknown."""
+    limits = [_number('memory.max'), _number('memory/memory.limit_in_bytes')]
+    if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
+        limits.append(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
+    return min((limit for limit in limits if limit and limit < _UNLIMITED), default=None)
+
+
+def _cpu_share():
+    """The cgroup's (microseconds of CPU, per microseconds), or None without a limit. Source: cgroup v2, then v1."""
+    words = _read('cpu.max').split()
+    if len(words) == 2 and words[0].isdigit():
+        return int(words[0]), int(words[1])
+    quota, period = _number('cpu/cpu.cfs_quota_us'), _number('cpu/cpu.cfs_period_us')
+    return (quota, period) if quota and period else None
+
+
+def _number(name):
+    text = _read(name)
+    return int(text) if text.isdigit() else None        # "max" and -1 mean no limit
+
+
+def _read(name):
+    """A file of the process's own cgroup, else of the root, which is the container's own; '' where there is none."""
+    for folder in _own_folders(name):
+        try:
+            with open(os.path.join(folder, os.path.basename(name)), encoding='ascii') as f:
+                return f.read().strip()
+        except OSError:
+            continue
+    return ''
+
+
+def _own_folders(name):
+    """Where the file may lie. name: 'cpu.max' (v2), or 'cpu/cpu.cfs_quota_us' (v1, with its controller)."""
+    controller = os.path.dirname(name)
+    root = os.path.join(_CGROUP, controller)
+    try:
+        with open('/proc/self/cgroup', encoding='ascii') as f:
+            rows = [line.strip().split(':', 2) for line in f]
+    except OSError:
+        rows = []
+    own = [path.lstrip('/') for _, controllers, path in rows if controllers == '' and not controller
+           or controller in controllers.split(',')]
+    return [os.path.join(root, path) for path in own] + [root]
