@@ -14,10 +14,10 @@ def report(written, output, images):
     rows = [[label] + [split.per_class[number] for split in splits.values()]
             for number, label in enumerate(written.classes)]
     rows.append(['all'] + [split.images for split in splits.values()])
-    say(table(['class'] + list(splits), rows))
+    say(*table(['class'] + list(splits), rows))
     if written.left_out:
-        say(f'\nLeft out: {len(written.left_out)}')
-        say(table(['file', 'reason'], [[one.file, one.why] for one in written.left_out[:_ROWS]]))
+        say('', f'Left out: {len(written.left_out)}')
+        say(*table(['file', 'reason'], [[one.file, one.why] for one in written.left_out[:_ROWS]]))
         if len(written.left_out) > _ROWS:
             say(f'and {len(written.left_out) - _ROWS} more, listed in {os.path.join(output, manifest.NAME)}')
     for split, other, consequence in (('train', 'validation', 'cannot be learned'),
@@ -29,7 +29,7 @@ def report(written, output, images):
     _report_duplicates(images)
     num_images, num_shards = (sum(numbers) for numbers in zip(*(
         (split.images, len(split.shards)) for split in written.splits.values())))
-    say(f'\n{num_images} images of {len(written.classes)} classes in {num_shards} shards: '
+    say('', f'{num_images} images of {len(written.classes)} classes in {num_shards} shards: '
         f'{os.path.join(output, written.name + "_*.tfrecord")}')
 
 

@@ -24,8 +24,8 @@ def download(download_options):
     contents = release.read(_archives(name, release, download_options))
     _check_labels(folder, contents.class_names)
     written = _write(name, release, contents, folder)
-    say(table(['split', 'images', 'shards'],
-              [[split, content.images, len(content.shards)] for split, content in written.splits.items()]))
+    say(*table(['split', 'images', 'shards'],
+               [[split, content.images, len(content.shards)] for split, content in written.splits.items()]))
     if written.left_out:
         first = written.left_out[0]
         say(f'Left out: {len(written.left_out)}, listed in {os.path.join(folder, manifest.NAME)}; the first: {first.file} '

@@ -146,7 +146,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     if stop.wanted:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
-    next_step('slimtune eval %s' % run_options.train_dir)
+    next_step('eval', run_options.train_dir)
     return prefix
 
 
