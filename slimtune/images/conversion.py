@@ -10,7 +10,7 @@ import os
 import random
 
 from slimtune import __version__
-from slimtune.datasets import labels, manifest, records, split_writer
+from slimtune.datasets import dataset_factory, labels, manifest, records, split_writer
 from slimtune.errors import UserError
 from slimtune.images import conversion_report, image_file, image_folder
 from slimtune.options.groups import Convert
@@ -90,6 +90,23 @@ def convert(options):
     # What came of it
     conversion_report.report(written, output, images)
     return output
+
+
+def find_or_convert(folder, name=None):
+    """The name of the data set in `folder`, whose images are converted first where they were not yet or have changed.
+
+    name: of the data set, where the user gave one. Shards without a manifest, such as slim's own, are taken as they are.
+    Raises UserError as `prepare` does.
+    """
+    beside = dataset_factory.names_in(folder)
+    written = manifest.load(folder) if beside else None
+    if written and name and name != written.name and name in beside:
+        return name
+    if beside and not written and (name in beside or not name or not image_folder.class_folders(folder)):
+        if not name and len(beside) > 1:
+            raise UserError(f'{folder} holds the data sets {" and ".join(beside)}: add --dataset-name {beside[0]}')
+        return name or beside[0]
+    return prepare(folder, name).name
 
 
 def prepare(folder, name=None):
