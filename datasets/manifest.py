@@ -90,7 +90,9 @@ class Manifest:
         return paths
 
     def generation(self, split):
-        """A text that changes when the records of a split do: it tells a data set from the one that replaced it."""
+        """A text that changes when the records of a split do; '' where an earlier version did not write checksums."""
+        if not all(shard.checksum for shard in self.splits[split].shards):
+            return ''
         entries = ''.join(f'{shard.name} {shard.bytes} {shard.records} {shard.checksum}\n'
                           for shard in self.splits[split].shards)
         return hashlib.sha256(entries.encode('utf-8')).hexdigest()
@@ -158,14 +160,24 @@ def _contradiction(written):
     repeated = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if repeated:
         return f'the shard {repeated} is listed twice'
-    for name, split in written.splits.items():
-        numbers = [split.images] + split.per_class + [n for shard in split.shards for n in (shard.bytes, shard.records)]
-        if min(numbers) < 0:
-            return f'splits.{name} has {min(numbers)}, expected no negative number'
-        if len(split.per_class) != len(written.classes):
-            return f'splits.{name}.per_class has {len(split.per_class)} numbers for {len(written.classes)} classes'
-        for what, total in (('the numbers of per_class', sum(split.per_class)),
-                            ('the records of its shards', sum(shard.records for shard in split.shards))):
-            if total != split.images:
-                return f'splits.{name}.images is {split.images}, but {what} are {total} together'
+    if not written.splits:
+        return 'splits is empty, expected at least one'
+    return next(filter(None, (_contradiction_in(f'splits.{name}', split, len(written.classes))
+                              for name, split in written.splits.items())), None)
+
+
+def _contradiction_in(key, split, num_classes):
+    """As _contradiction, for one split. key: where it stands."""
+    numbers = [('images', split.images)] + [(f'per_class[{n}]', count) for n, count in enumerate(split.per_class)]
+    numbers += [(f'shards[{n}].{what}', getattr(shard, what))
+                for n, shard in enumerate(split.shards) for what in ('bytes', 'records')]
+    negative = next((place for place, number in numbers if number < 0), None)
+    if negative:
+        return f'{key}.{negative} is {dict(numbers)[negative]}, expected no negative number'
+    if len(split.per_class) != num_classes:
+        return f'{key}.per_class has {len(split.per_class)} numbers for {num_classes} classes'
+    for what, total in (('the numbers of per_class', sum(split.per_class)),
+                        ('the records of its shards', sum(shard.records for shard in split.shards))):
+        if total != split.images:
+            return f'{key}.images is {split.images}, but {what} are {total} together'
     return None
