@@ -115,7 +115,7 @@ def check(path, name, expected, cache, ours=False):
 
 def _record(path, name, found):
     """Adds a sum to a file of sums; two commands that do so at once both keep their line."""
-    with locks.acquire(os.path.join(os.path.dirname(path), f'.{SUMS}.lock'), wait=True):
+    with locks.acquire(os.path.join(os.path.dirname(path), f'.{SUMS}.lock'), wait=True, make=True):
         sums = read_sums(path) if os.path.exists(path) else {}
         atomic.write_text(path, text_of(dict(sums, **{name: found})))
 
@@ -131,10 +131,10 @@ def _alone(path):
     """One download of a file at a time: whoever comes second waits, and then finds the file."""
     folder, name = os.path.split(path)
     lock_file = os.path.join(folder, f'.{name}.lock')
-    lock = locks.acquire(lock_file)
+    lock = locks.acquire(lock_file, make=True)
     if lock is None:
         say(f'Another command is downloading {name}: waiting for it')
-        lock = locks.acquire(lock_file, wait=True)
+        lock = locks.acquire(lock_file, wait=True, make=True)
     with lock:
         yield
 
