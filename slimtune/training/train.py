@@ -9,9 +9,9 @@ from slimtune.checkpoints import checkpoint
 from slimtune.checkpoints.checkpoint import restore
 from slimtune.datasets import dataset_factory, labels, manifest
 from slimtune.errors import UserError
-from slimtune.features.cut import IMAGES, find_cut, hangs_on
-from slimtune.features.feed import prepare
-from slimtune.features.linear_probe import choose_weight_decay
+from slimtune.features.cut import IMAGES, hangs_on
+from slimtune.features.feed import TrainingData, TrainingGraph, prepare
+from slimtune.features.linear_probe import TooFewImages, choose_weight_decay
 from slimtune.images import conversion, input_pipeline
 from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
@@ -109,11 +109,12 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
 
         # What feeds the steps: the pipeline, or the features of what is frozen, computed once
         fed = prepare(
-            images, image_labels, total_loss, evaluating(net, class_names), trained,
-            initial_weights.initializer(resumed or warm, names), dataset, held_out(dataset), inputs,
-            run_options.batch_size, seed, cache, engine_options) if caching else None
+            TrainingGraph(images, image_labels, logits, total_loss, trained,
+                          initial_weights.initializer(resumed or warm, names), evaluating(net, class_names)),
+            TrainingData(dataset, held_out(dataset), inputs, run_options.batch_size, seed),
+            cache, engine_options) if caching else None
         if optimizer.weight_decay is None:
-            optimizer = dataclasses.replace(optimizer, weight_decay=chosen_decay(fed, images, logits, trained, seed, before))
+            optimizer = dataclasses.replace(optimizer, weight_decay=chosen_decay(fed, seed, before))
             if fed:
                 fed.feed.always[decay] = optimizer.weight_decay
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
@@ -171,18 +172,19 @@ def defaults(total, schedule, caching, batches):
     return total, schedule
 
 
-def chosen_decay(fed, images, logits, trained, seed, before):
+def chosen_decay(fed, seed, before):
     """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
     known = before.get('options', {}).get('weight_decay')
-    cut = find_cut(images, logits, trained) if fed else []
-    found = fed.cache.vectors(cut[0].name) if len(cut) == 1 else None
-    if known or found is None:
+    if known or not fed or fed.vectors is None:
         return known or WEIGHT_DECAY
-    decay, accuracy = choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
-    if accuracy:
-        say('Weight decay %.2g, with which %.1f%% were right in cross-validation on the training images'
-            % (decay, 100 * accuracy))
-    return decay
+    try:
+        chosen = choose_weight_decay(fed.vectors, fed.cache.labels, seed)
+    except TooFewImages as e:
+        say(f'Weight decay {WEIGHT_DECAY:g}, not chosen by cross-validation: {e}')
+        return WEIGHT_DECAY
+    say(f'Weight decay {chosen.weight_decay:.2g} (chosen by {chosen.folds}-fold cross-validation: '
+        f'{100 * chosen.accuracy:.1f}% accuracy on the training images)')
+    return chosen.weight_decay
 
 
 def training_step(optimizer, total_loss, trained, global_step, moving_average_decay):
