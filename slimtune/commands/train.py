@@ -6,6 +6,7 @@ from slimtune import options
 from slimtune.checkpoints import checkpoint
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
+from slimtune.images import conversion
 from slimtune.training import initial_weights, train
 
 
@@ -19,7 +20,7 @@ def run(request):
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
         data_options = dataclasses.replace(data_options, dataset_name=name)
     elif request.folder_form:
-        data_options = dataclasses.replace(data_options, dataset_name=train.found_or_converted(folder, data_options.dataset_name))
+        data_options = dataclasses.replace(data_options, dataset_name=conversion.find_or_convert(folder, data_options.dataset_name))
     if not run_options.train_dir:
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))

@@ -7,12 +7,12 @@ import random
 from slimtune import options
 from slimtune.checkpoints import checkpoint
 from slimtune.checkpoints.checkpoint import restore
-from slimtune.datasets import dataset_factory, labels, manifest
+from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.features.cut import IMAGES, hangs_on
 from slimtune.features.feed import TrainingData, TrainingGraph, prepare
 from slimtune.features.linear_probe import TooFewImages, choose_weight_decay
-from slimtune.images import conversion, input_pipeline
+from slimtune.images import input_pipeline
 from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
 from slimtune.runtime import device, quick_gradients, session_config, slim, tf, trains_in_bfloat16
@@ -151,16 +151,6 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         raise KeyboardInterrupt
     next_step('eval', run_options.train_dir)
     return prefix
-
-
-def found_or_converted(folder, asked):
-    """The name of the data set in `folder`, whose images are converted first where that was not done yet. asked: or None."""
-    there = dataset_factory.names_in(folder)
-    if asked and there:
-        return asked
-    if len(there) == 1 and not os.path.exists(os.path.join(folder, manifest.NAME)):     # shards without their manifest
-        return there[0]
-    return conversion.prepare(folder, asked).name
 
 
 def defaults(total, schedule, caching, batches):
