@@ -22,7 +22,7 @@ from slimtune.terminal import progress, say, table, warn
 
 _SHOWN = 20     # files named on the screen; all are in the manifest
 KEPT = 256 << 20    # bytes of images that stay in memory between their proof and their shard; more are read twice
-#: An image that is good. digest: of its bytes. facts: an image_file.ImageFacts. data: its bytes, None where they are not kept.
+#: An image that is good. digest: of its bytes. facts: an image_file.ImageMetadata. data: its bytes, None where they are not kept.
 Good = collections.namedtuple('Good', 'candidate split digest facts data')
 
 
@@ -158,13 +158,10 @@ def _inspect(candidates, passed, options):
     """Decodes every candidate: ([Good, ...], [(name, why), ...]), what was passed over included."""
     def look(candidate):
         try:
-            with open(candidate.path, 'rb') as f:
-                data = f.read()
+            data = image_file.read(candidate.path)
             return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), image_file.inspect(data), data)
         except image_file.BadImage as e:
             return str(e)
-        except OSError as e:
-            return e.strerror or str(e)
 
     if passed and options.strict:
         raise UserError('%s: %s (--strict: nothing was written)' % passed[0])

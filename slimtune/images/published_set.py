@@ -128,7 +128,7 @@ def write_split(exchange, split, pattern, number, chosen, classes):
 
 
 def _example(image, classes):
-    """An image's serialized tf.train.Example, with slim's keys, with its facts (image_file.ImageFacts); else None and why not."""
+    """An image's serialized tf.train.Example, with slim's keys, with its image_file.ImageMetadata; else None and why not."""
     try:
         data = image.read()
         facts = image_file.inspect(data)
