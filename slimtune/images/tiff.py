@@ -13,7 +13,7 @@ _LAYOUTS = {
     b'II+\0': ('<', 8, 'Q', 'Q', 20, 12), b'MM\0+': ('>', 8, 'Q', 'Q', 20, 12),
 }
 #: The numbers among the types of values: struct's format.
-_NUMBERS = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}
+_NUMBERS = {3: 'H', 4: 'I', 16: 'Q'}
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
 FAX_GROUP_3, FAX_GROUP_4 = (2, 3), 4        # compressions
 #: Where the pixels are: the tags of their offsets and of their lengths, for strips and for tiles.
@@ -66,8 +66,11 @@ def numbers(data, entry):
 
 def fault(data):
     """Returns why a TIFF cannot be used, or None: its directory must be complete, and all pixels in the file."""
-    found = {entry.tag: numbers(data, entry) for entry in directory(data)}
-    if not all(found.get(tag) for tag in (WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC)):
+    entries = directory(data)
+    found = {entry.tag: numbers(data, entry) for entry in entries}
+    if len(found) < len(entries):
+        return 'a damaged TIFF: its directory has a tag twice'
+    if any(len(found.get(tag, ())) != 1 for tag in (WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC)):
         return 'a damaged TIFF: its directory is not complete'
     compression = found[COMPRESSION][0]
     if compression in FAX_GROUP_3:      # libtiff's versions differ in what they accept
