@@ -13,5 +13,5 @@ def run(request):
     if data_options.dataset_dir and 'dataset_split_name' not in request.typed:
         data_options = dataclasses.replace(data_options, dataset_split_name=held_out_split(data_options))
     evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
-    unknown = [] if request.run else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
+    unknown = [] if request.run.path else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
     next_step('export', tested.checkpoint_path, *unknown)
