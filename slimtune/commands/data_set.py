@@ -1,5 +1,4 @@
-"""What several commands read from their options: the data set and its split."""
-import contextlib
+"""What several commands read from their options: the data set."""
 import dataclasses
 import os
 import shlex
@@ -26,12 +25,3 @@ def _check_module(module, run):
     if not trust.is_trusted(os.path.dirname(run.path), module):
         raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if you know it and '
                         f'trust it, add --dataset-module {shlex.quote(module)}')
-
-
-def held_out_split(data_options):
-    """The split to test on where none is named: the command's default where there is one of that name, else the other of
-    validation and test (mnist and cifar10 have no validation)."""
-    for split in (data_options.dataset_split_name, 'validation', 'test'):
-        with contextlib.suppress(UserError):
-            return dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir).split_name
-    return data_options.dataset_split_name

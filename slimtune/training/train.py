@@ -1,5 +1,4 @@
 """The page that trains: data, where it starts from, net and loss, optimizer, restoring, the loop."""
-import contextlib
 import dataclasses
 import functools
 import os
@@ -207,11 +206,9 @@ def in_bfloat16(precision, net, folder_form):
 
 
 def held_out(dataset):
-    """The split to measure on while training costs nothing: validation or test, or None."""
-    for split in ('validation', 'test'):
-        with contextlib.suppress(UserError):
-            return dataset_factory.get_dataset(dataset.name, split, dataset.dataset_dir)
-    return None
+    """The data set's held-out split, to measure on while training costs nothing; None where it has none."""
+    split = dataset_factory.held_out_split(dataset.name, dataset.dataset_dir, trained_on=dataset.split_name)
+    return split and dataset_factory.get_dataset(dataset.name, split, dataset.dataset_dir)
 
 
 def evaluating(net, class_names):
