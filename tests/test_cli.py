@@ -104,7 +104,6 @@ def test_help_is_as_wide_as_the_terminal(columns, slimtune):
     (['trian'], 2, 'no command trian: did you mean train?'),
     (['fly'], 2, 'no command fly: expected convert, train, '),
     (['train', '--bach-size=3'], 2, 'no option --bach-size: did you mean --batch-size'),
-    (['train', '--num_clones=2'], 2, '--num-clones=2 comes in a later version: leave it at 1'),
     (['predict', '--batch-size=x', 'net', 'a.jpg'], 2, '--batch-size=x: expected a whole number from 1 to 1000000'),
     (['convert', '-t', 'nowhere'], 1, 'no folder nowhere')])
 def test_a_mistake_is_one_line_on_standard_error(words, code, message, slimtune):

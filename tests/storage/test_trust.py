@@ -4,23 +4,12 @@ import os
 import shutil
 
 import pytest
+from slims_module import module_text
 
 from slimtune.storage import trust
 
-MODULE = '''import os
+MODULE = module_text({'train': 24, 'validation': 3}, 3) + '''
 open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'was_run'), 'w').close()
-from datasets import dataset_factory, dataset_utils
-import tf_slim as slim
-import tensorflow.compat.v1 as tf
-def get_split(split_name, dataset_dir, file_pattern=None, reader=None):
-    decoder = slim.tfexample_decoder.TFExampleDecoder(
-        {'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
-         'image/format': tf.FixedLenFeature((), tf.string, default_value='png'),
-         'image/class/label': tf.FixedLenFeature([], tf.int64, default_value=tf.zeros([], dtype=tf.int64))},
-        {'image': slim.tfexample_decoder.Image(), 'label': slim.tfexample_decoder.Tensor('image/class/label')})
-    return slim.dataset.Dataset(
-        data_sources=os.path.join(dataset_dir, 'pic_%s_*' % split_name), reader=tf.TFRecordReader, decoder=decoder,
-        num_samples={'train': 48, 'validation': 12}[split_name], items_to_descriptions={}, num_classes=3, labels_to_names=None)
 '''
 
 
@@ -59,23 +48,21 @@ def test_predict_needs_no_module_and_runs_none(received, digits, here):
 
 def test_a_typed_module_is_run(received, here):
     name_module(received, 'elsewhere.py')
-    here('eval', 'received', '--dataset-module', 'received/notes.py', code=1)      # its counts are others: it was asked
+    here('eval', 'received', '--dataset-module', 'received/notes.py', code=1)       # it finds no records of its own
     assert (received / 'was_run').exists()
 
 
-def test_the_module_of_the_users_own_training_is_run_again_until_it_changes(trained, received, here, tmp_path):
+def test_the_module_of_the_users_own_training_is_run_again_until_it_changes(grey_records, here, tmp_path):
     module = tmp_path / 'mine.py'
     module.write_text(MODULE)
-    data = [str(trained / 'pic'), '--dataset-module', 'mine.py']
-    counts = json.loads((trained / 'pic' / 'dataset.json').read_text())['splits']
-    module.write_text(MODULE.replace("'train': 48, 'validation': 12", ', '.join(
-        f'{split!r}: {counts[split]["images"]}' for split in ('train', 'validation'))))
-    here('train', *data, '--model', 'lenet', '--train-dir', 'mine', '--max-number-of-steps', 1, '--batch-size', 4)
-    assert 'Accuracy' in here('eval', 'mine')
-    shutil.copytree('mine', 'copied')
-    assert 'add --dataset-module' in here('eval', 'copied', code=1)     # it may come from anywhere
-    module.write_text(module.read_text() + '\n')
-    assert 'add --dataset-module' in here('eval', 'mine', code=1)
+    here('train', '--dataset-dir', grey_records, '--dataset-module', 'mine.py', '--model', 'lenet', '--train-dir', 'net',
+         '--max-number-of-steps', 1, '--batch-size', 4)
+    assert 'of 12 images' in here('eval', 'net')
+    assert 'on 12 images of validation' in here('export', 'net')
+    shutil.copytree('net', 'copied')
+    assert 'add --dataset-module' in here('eval', 'copied', code=1)     # a copy may come from anywhere
+    module.write_text(MODULE + '\n')
+    assert 'add --dataset-module' in here('eval', 'net', code=1)
 
 
 def test_a_record_counts_for_its_folder_its_module_and_its_owner(tmp_path, monkeypatch):
