@@ -1,6 +1,4 @@
 """`slimtune download`: published weights, and published data sets as records that slimtune and slim read."""
-import shlex
-
 from slimtune import options
 from slimtune.checkpoints import published
 from slimtune.checkpoints.weights import WEIGHTS
@@ -19,17 +17,17 @@ def run(request):
     """The command."""
     asked = request[options.Download]
     if not asked.dataset_name:
-        result(overview(cache_folder(asked.cache_dir)))
+        result(*overview(cache_folder(asked.cache_dir)))
     elif asked.dataset_name in DATA_SETS:
         folder = published_set.data_set(asked)
-        next_step('slimtune train %s --model %s' % (shlex.quote(folder), DATA_SETS[asked.dataset_name]))
+        next_step('train', folder, '--model', DATA_SETS[asked.dataset_name])
     elif asked.dataset_name not in WEIGHTS:
         raise _unknown(asked.dataset_name)
     else:
         prefix = published.weights(asked)
         net = asked.dataset_name if asked.dataset_name in nets_factory.NETS else 'NET'
         found = net != 'NET' and not asked.output_dir and not asked.cache_dir      # train looks there by itself
-        next_step('slimtune train FOLDER --model %s%s' % (net, '' if found else ' --checkpoint-path ' + shlex.quote(prefix)))
+        next_step('train', 'FOLDER', '--model', net, *([] if found else ['--checkpoint-path', prefix]))
 
 
 def overview(cache):
