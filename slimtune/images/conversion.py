@@ -27,7 +27,7 @@ _OVERHEAD = 1 << 16     # pixels that count for an image of any size, so that a 
 class CheckedImage(collections.namedtuple('CheckedImage', 'candidate split digest facts data')):
     """An image that decodes. candidate: image_folder.Candidate. digest: SHA-256 of its bytes, hexadecimal.
 
-    facts: image_file.ImageFacts. data: its bytes, None where they are not kept in memory.
+    facts: image_file.ImageMetadata. data: its bytes, None where they are not kept in memory.
     """
     __slots__ = ()
 
@@ -207,14 +207,11 @@ def _check_images(candidates, left_out, options):
     """Decodes every candidate and returns the CheckedImages; the others are added to `left_out`, a list of LeftOuts."""
     def check(candidate):
         try:
-            with open(candidate.path, 'rb') as f:
-                data = f.read()
+            data = image_file.read(candidate.path)
             digest = hashlib.sha256(data).hexdigest()
             return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), data)
         except image_file.BadImage as e:
             return str(e)
-        except OSError as e:
-            return e.strerror or str(e)
 
     if left_out and options.strict:
         raise _strict_error(left_out[0])

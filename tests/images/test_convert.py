@@ -119,7 +119,7 @@ ODD = {
     'opaque_alpha.png': (lambda image: stored(image.convert('RGBA'), 'PNG'), True, 'png'),
     'transparent.png': (lambda image: stored(rgba(image), 'PNG'), False, 'png'),
     'grey_alpha.png': (lambda image: stored(rgba(image).convert('LA'), 'PNG'), False, 'png'),
-    'photo.bmp': (lambda image: stored(image.resize((300, 300)), 'BMP'), False, 'jpeg'),
+    'photo.bmp': (lambda image: stored(image.resize((300, 300)), 'BMP'), False, 'png'),
     'icon.bmp': (lambda image: stored(image, 'BMP'), False, 'png'),
     'image.gif': (lambda image: stored(image.quantize(16), 'GIF', save_all=True, append_images=[image.quantize(4)]),
                     False, 'png'),
