@@ -9,7 +9,7 @@ def in_order(function, items, threads=None, ahead=64, at_once=1, weight=None):
 
     threads: how many; as many as there are cores without. ahead: how many more than the one asked for may be worked on or
     wait, which is what memory holds of them. at_once: how many make one task; small work takes more. weight: function of
-    an item; `ahead` is then the sum of what they weigh, and an item that weighs more waits until the others are done. What
+    an item; `ahead` is then the sum of what they weigh, and after an item that weighs more nothing is begun until it is done. What
     is not begun is dropped when the caller stops asking.
     """
     tasks = (items[begin:begin + at_once] for begin in range(0, len(items), at_once))
