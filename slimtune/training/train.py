@@ -7,12 +7,12 @@ import random
 from slimtune import options
 from slimtune.checkpoints import checkpoint
 from slimtune.checkpoints.checkpoint import restore
-from slimtune.datasets import dataset_factory, labels, manifest
+from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.features.cut import IMAGES, hangs_on
 from slimtune.features.feed import TrainingData, TrainingGraph, prepare
 from slimtune.features.linear_probe import TooFewImages, choose_weight_decay
-from slimtune.images import conversion, input_pipeline
+from slimtune.images import input_pipeline
 from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
 from slimtune.runtime import device, quick_gradients, session_config, slim, tf, trains_in_bfloat16
@@ -48,15 +48,15 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     if start.restart:
         run_folder.set_aside(run_options.train_dir)
     resumed, warm = initial_weights.starting_points(run_options.train_dir, start.checkpoint_path)
-    before = options.load_run(run_options.train_dir) if resumed else {}
-    if before.get('classes', class_names) != class_names:
+    before = options.load_run(run_options.train_dir) if resumed else options.RunFile({})
+    if before.classes not in (None, class_names):
         raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
-                        % (run_options.train_dir, ', '.join(before['classes'][:12])))
-    seed = before.get('seed', run_options.seed)
+                        % (run_options.train_dir, ', '.join(before.classes[:12])))
+    seed = run_options.seed if before.seed is None else before.seed
     seed = random.randrange(1 << 31) if seed is None else seed
     step = resumed.step if resumed else 0
     if folder_form and not start.trainable_scopes:
-        begun_with = before.get('options', {}).get('trainable_scopes')
+        begun_with = before.options.get('trainable_scopes')
         start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
     scopes = trainable_scopes(net, start.trainable_scopes)
     frozen = frozen_by(scopes) if start.batch_norm == 'frozen' else None
@@ -80,7 +80,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
         decay = optimizer.weight_decay
         if decay is None:
-            decay = tf.placeholder_with_default(before.get('options', {}).get('weight_decay') or WEIGHT_DECAY, [])
+            decay = tf.placeholder_with_default(before.options.get('weight_decay', WEIGHT_DECAY), [])
         network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
         with quick_gradients():
             logits, end_points = network_fn(images)
@@ -153,16 +153,6 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     return prefix
 
 
-def found_or_converted(folder, asked):
-    """The name of the data set in `folder`, whose images are converted first where that was not done yet. asked: or None."""
-    there = dataset_factory.names_in(folder)
-    if asked and there:
-        return asked
-    if len(there) == 1 and not os.path.exists(os.path.join(folder, manifest.NAME)):     # shards without their manifest
-        return there[0]
-    return conversion.prepare(folder, asked).name
-
-
 def defaults(total, schedule, caching, batches):
     """The steps and the schedule of the folder form, where they were left open. batches: in one epoch."""
     epochs, least = CACHED_EPOCHS if caching else EPOCHS
@@ -174,9 +164,11 @@ def defaults(total, schedule, caching, batches):
 
 def chosen_decay(fed, seed, before):
     """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
-    known = before.get('options', {}).get('weight_decay')
-    if known or not fed or fed.vectors is None:
-        return known or WEIGHT_DECAY
+    known = before.options.get('weight_decay')
+    if known is not None:
+        return known
+    if not fed or fed.vectors is None:
+        return WEIGHT_DECAY
     try:
         chosen = choose_weight_decay(fed.vectors, fed.cache.labels, seed)
     except TooFewImages as e:
