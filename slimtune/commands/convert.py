@@ -1,12 +1,9 @@
 """`slimtune convert`: turns a folder of images into a data set."""
-import shlex
-
+from slimtune.commands.data_set import next_training
 from slimtune.images import conversion
 from slimtune.options.groups import Convert
-from slimtune.terminal import next_step
 
 
 def run(request):
     """The command."""
-    output = conversion.convert(request[Convert])
-    next_step('slimtune train %s --model mobilenet_v1_025' % shlex.quote(output))
+    next_training(conversion.convert(request[Convert]), 'mobilenet_v1_025')

@@ -1,12 +1,11 @@
 """The exported folder: written beside its place, replayed on real images, and only then put there."""
-import hashlib
 import json
 import os
 import shutil
 
 import numpy as np
 
-from slimtune import __version__
+from slimtune import __version__, options
 from slimtune.checkpoints import checkpoint, restored_model
 from slimtune.checkpoints.checkpoint import folder_of, restore
 from slimtune.datasets import dataset_factory, labels
@@ -17,6 +16,7 @@ from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import engines
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
+from slimtune.storage.checksums import sha256
 from slimtune.terminal import result, warn
 
 REPLAYED = 32               # images
@@ -25,15 +25,16 @@ MODEL_FORMAT = 1
 BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
 
 
-def export(exported, data_options, net_options, run=None, averages=False):
-    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
+def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
+    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: an
+    options.RunFile, None without; averages: an options.Averages.
 
     frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
     images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
     """
     names = labels.read(exported.label_path) if exported.label_path else None
     offset = data_options.labels_offset
-    exported_model = restored_model.load(exported.checkpoint_path, run or {}, net_options,
+    exported_model = restored_model.load(exported.checkpoint_path, run or options.RunFile({}), net_options,
                                 exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
     exported_model.say_averages()
     folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
@@ -70,12 +71,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
 def facts(exported_model):
     """What model.json says."""
     inputs, net = exported_model.inputs, exported_model.net
-    digest = hashlib.sha256()
-    for path in checkpoint.files(exported_model.checkpoint.prefix):
-        if not path.endswith('.meta'):
-            with open(path, 'rb') as f:
-                for block in iter(lambda: f.read(1 << 20), b''):
-                    digest.update(block)
+    weights = [path for path in checkpoint.files(exported_model.checkpoint.prefix) if not path.endswith('.meta')]
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
@@ -84,19 +80,18 @@ def facts(exported_model):
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': digest.hexdigest()},
+                       'sha256': sha256(*weights)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 
 def some_images(data_options):
-    """Encoded validation images (training images where there are none): (list of bytes, what they are)."""
-    for split in (data_options.dataset_split_name, 'validation', 'test', 'train'):
-        try:
-            dataset = dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir)
-        except UserError:
-            continue
-        return input_pipeline.sample_encoded(dataset, REPLAYED), split
-    return [], None
+    """Encoded held-out images (of another split where there is none): (list of bytes, the split), ([], None) without data."""
+    name, folder = data_options.dataset_name, data_options.dataset_dir
+    splits = dataset_factory.split_names(name, folder)
+    if not splits:
+        return [], None
+    split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
+    return input_pipeline.sample_encoded(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
 
 
 def replay(folder, exported_model, replay_images):

@@ -16,9 +16,22 @@ import warnings
 import zlib
 
 import numpy as np
-from PIL import (BmpImagePlugin, GifImagePlugin, IcoImagePlugin, Image, Jpeg2KImagePlugin, JpegImagePlugin,  # noqa: F401
-                 PcxImagePlugin, PngImagePlugin, PpmImagePlugin, SgiImagePlugin, TgaImagePlugin, TiffImagePlugin,
-                 UnidentifiedImageError, WebPImagePlugin)
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PcxImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    SgiImagePlugin,
+    TgaImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from slimtune.images import tiff
 from slimtune.images.orientation import TURNS, png_chunks, read_orientation, without_orientation

@@ -112,8 +112,8 @@ def test_the_moving_averages_are_what_answers(trained, here, tmp_path):
     here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--batch-size', 4,
          '--moving-average-decay', 0.9)
     saved, name = Checkpoint(str(tmp_path / 'net')), 'LeNet/fc4/biases'
-    for averages, variable in ((True, name + AVERAGE), (False, name)):
-        loaded = restored_model.load(str(tmp_path / 'net'), {}, options.Net('lenet'), None, CLASSES, averages)
+    for averages, variable in ((options.Averages.USE, name + AVERAGE), (options.Averages.IGNORE, name)):
+        loaded = restored_model.load(str(tmp_path / 'net'), options.RunFile({}), options.Net('lenet'), None, CLASSES, averages)
         constants = {node.name: node for node in restored_model.freeze(loaded).node}
         np.testing.assert_array_equal(tf.make_ndarray(constants[name].attr['value'].tensor), saved.value(variable))
     assert np.abs(saved.value(name) - saved.value(name + AVERAGE)).max() > 0
@@ -194,14 +194,14 @@ def test_two_classes_of_one_name_are_kept_apart():
     """ImageNet has two kinds of crane."""
     metrics = measure(np.eye(3), np.arange(3), ['crane', 'owl', 'crane'], 5)
     assert list(metrics['per_class']) == ['crane (label 0)', 'owl', 'crane (label 2)']
-    assert 'crane (label 2)' in report(metrics)
+    assert 'crane (label 2)' in '\n'.join(report(metrics))
 
 
 def test_a_thousand_classes_do_not_fill_the_screen():
     names = ['class %d' % n for n in range(1000)]
     logits = np.zeros([3, 1000])
     logits[[0, 1, 2], [5, 6, 7]] = 1
-    text = report(measure(logits, np.array([5, 6, 8]), names, 5))
+    text = '\n'.join(report(measure(logits, np.array([5, 6, 8]), names, 5)))
     assert text.count('\n') < 12 and 'class 8 called class 7 (1)' in text and 'class 9 ' not in text
 
 
