@@ -12,6 +12,13 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DIGITS = 20         # images of each class in the `images` fixture
 
 
+def pytest_collection_modifyitems(items):
+    """Marks every test that uses real images and weights as real: `make test` leaves those out."""
+    for item in items:
+        if 'real_data' in getattr(item, 'fixturenames', ()):
+            item.add_marker('real')
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_cache(tmp_path_factory):
     """Features and downloads of the tests are kept apart from the user's."""

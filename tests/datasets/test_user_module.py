@@ -38,7 +38,7 @@ def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, 
     assert said() == ''
     assert dataset_factory.num_classes('mine') == 2
     assert dataset_factory.get_dataset('mine', 'validation', str(tmp_path)).num_samples == 4
-    assert 'the module of mine says that validation has 350 images, but its records hold 4: using 4' in said()
+    assert 'the module of mine states that validation has 350 images, but its records hold 4: using 4' in said()
     with pytest.raises(UserError, match='choose from train, validation'):
         dataset_factory.get_dataset('mine', 'test', str(tmp_path))
 
