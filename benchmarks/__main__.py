@@ -28,7 +28,7 @@ def main(names):
     unknown = set(names).difference(rows.ROWS)
     if unknown:
         raise UserError(f'no row {", ".join(sorted(unknown))}: the rows are {", ".join(rows.ROWS)}')
-    path = os.path.join(rows.RESULTS, f'tensorflow-{cli.installed_version("tensorflow")}')
+    path = os.path.join(rows.RESULTS, f'tensorflow-{machine.installed_version(*machine.PACKAGES["TensorFlow"])}')
     os.makedirs(rows.RESULTS, exist_ok=True)
     measured = load(path)['rows'] if names else {}
     results = {'cpu': cpu_flags(), 'cores': machine.cores(), 'versions': cli.version(), 'rows': measured}
