@@ -26,7 +26,8 @@ def run(request):
         net = name if name in nets_factory.NETS else 'NET'
         # Without these options the weights are where train looks for them
         found_by_train = net != 'NET' and not download_options.output_dir and not download_options.cache_dir
-        next_step('train', 'FOLDER', '--model', net, *([] if found_by_train else ['--checkpoint-path', prefix]))
+        where = [] if found_by_train else ['--checkpoint-path', prefix]
+        next_step('train', 'FOLDER', '--model', net, *where)
 
 
 def overview(cache):
