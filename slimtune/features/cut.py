@@ -10,10 +10,12 @@ def is_random(op):
 
 
 def find_cut(images, target, trained):
-    """The tensors to cache: the last ones that hang on the images, but on no trained variable and nothing random.
+    """The tensors to cache: the last ones that hang on the images, but on no trained variable and nothing
+    random.
 
-    images: the net's input. target: the tensor that is computed from it in the end (the loss, or logits). trained: the
-    variables that are trained. Returns a list of float tensors, empty where nothing lies between images and training.
+    images: the net's input. target: the tensor that is computed from it in the end (the loss, or logits).
+    trained: the variables that are trained. Returns a list of float tensors, empty where nothing lies between
+    images and training.
     """
     needed = _before([target.op])
     imaged = _after([images.op]) & needed
@@ -54,7 +56,9 @@ def hangs_on(tensor, variables):
 
 
 def frozen_graph(session, images, cut):
-    """The graph from the placeholder IMAGES to `cut_0`, `cut_1`, … with its weights as constants: a GraphDef."""
+    """The graph from the placeholder IMAGES to `cut_0`, `cut_1`, … with its weights as constants: a
+    GraphDef.
+    """
     outputs = [tensor.op.name for tensor in cut]
     graph = tf.graph_util.convert_variables_to_constants(session, images.graph.as_graph_def(), outputs)
     nodes = [node for node in graph.node if node.name != images.op.name]

@@ -1,4 +1,6 @@
-"""Features on the disk: whole or not at all, bounded, never removed while they are used, no bus error on a full disk."""
+"""Features on the disk: whole or not at all, bounded, never removed while they are used, no bus error on a
+full disk.
+"""
 import contextlib
 import dataclasses
 import os

@@ -1,4 +1,6 @@
-"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed twice."""
+"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed
+twice.
+"""
 import os
 import re
 import shutil
@@ -36,7 +38,9 @@ def backbone(trained, slimtune_in):
 
 @pytest.fixture
 def train(backbone, slimtune_in, tmp_path):
-    """train(name, words...) trains the head of `backbone` into tmp_path/name on a cache of its own; gives what it printed."""
+    """train(name, words...) trains the head of `backbone` into tmp_path/name on a cache of its own; gives
+    what it printed.
+    """
     def run(name, *words, code=0):
         return slimtune_in(backbone)('train', '--train_dir', tmp_path / name, '--dataset_dir', 'pic',
                                      '--checkpoint_path', 'backbone',
@@ -93,7 +97,9 @@ def test_two_heads_have_two_cuts_behind_their_pooling():
 
 
 def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in, tmp_path):
-    """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part of it."""
+    """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part
+    of it.
+    """
     words = ['train', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name', 'inception_v3', '--train_image_size', 107,
              '--batch_size', 2]
     slimtune_in(trained)(*(words + ['--train_dir', tmp_path / 'all', '--max_number_of_steps', 1, '--trainable_scopes', 'head']))
@@ -186,8 +192,9 @@ def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
 
 
 def probe(cache):
-    """The share of held-out images that a logistic regression gets right on the features of a cache folder, its strength
-    chosen by 5-fold cross-validation on the training images."""
+    """The share of held-out images that a logistic regression gets right on the features of a cache
+    folder, its strength chosen by 5-fold cross-validation on the training images.
+    """
     from sklearn.linear_model import LogisticRegressionCV
     from threadpoolctl import threadpool_limits
     splits = [(np.load(str(place / '0.npy')), np.load(str(place / 'labels.npy'))) for place in (cache / 'features').iterdir()]

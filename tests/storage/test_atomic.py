@@ -16,7 +16,8 @@ from hypothesis.strategies import integers, lists, sampled_from, sets
 from slimtune.errors import UserError
 from slimtune.storage import atomic
 
-# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's renaming.
+# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's
+# renaming.
 KILLED = '''
 import os, signal, sys
 from slimtune.storage import atomic
@@ -198,7 +199,9 @@ class Killed(BaseException):
 
 @contextlib.contextmanager
 def dying(after):
-    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or []."""
+    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or
+    [].
+    """
     changes = itertools.count(1)
 
     def step(function):

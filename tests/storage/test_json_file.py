@@ -1,4 +1,6 @@
-"""JSON files that were damaged or made to harm: one line that names file, key, value and what was expected."""
+"""JSON files that were damaged or made to harm: one line that names file, key, value and what was
+expected.
+"""
 import dataclasses
 import json
 from typing import Dict, List, Optional
