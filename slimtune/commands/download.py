@@ -3,7 +3,6 @@ import shlex
 
 from slimtune import options
 from slimtune.checkpoints import published
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.errors import UserError, nearest
 from slimtune.images import published_set
 from slimtune.nets import nets_factory
@@ -23,21 +22,24 @@ def run(request):
     elif asked.dataset_name in DATA_SETS:
         folder = published_set.data_set(asked)
         next_step('slimtune train %s --model %s' % (shlex.quote(folder), DATA_SETS[asked.dataset_name]))
-    elif asked.dataset_name not in WEIGHTS:
+    elif asked.dataset_name not in published.all_weights():
         raise _unknown(asked.dataset_name)
     else:
-        prefix = published.weights(asked)
-        net = asked.dataset_name if asked.dataset_name in nets_factory.NETS else 'NET'
-        found = net != 'NET' and not asked.output_dir and not asked.cache_dir      # train looks there by itself
-        next_step('slimtune train FOLDER --model %s%s' % (net, '' if found else ' --checkpoint-path ' + shlex.quote(prefix)))
+        prefix, weights = published.download_weights(asked), published.all_weights()[asked.dataset_name]
+        command = f'slimtune train FOLDER --model {weights.net.name}'
+        if weights.image_size != weights.net.image_size:
+            command += f' --train-image-size {weights.image_size}'
+        if asked.dataset_name != weights.net.name or asked.output_dir or asked.cache_dir:  # where train does not look
+            command += f' --checkpoint-path {shlex.quote(prefix)}'
+        next_step(command)
 
 
 def overview(cache):
     """What there is to download, and what was."""
     rows = [[name, 'data set', 'bring its archives' if not published_set.published(name).archives else
              _megabytes(published_set.published(name).archives), ''] for name in DATA_SETS]
-    rows += [[name, 'weights', _megabytes([archive]), published.find_weights(name, cache) or '']
-             for name, archive in WEIGHTS.items()]
+    rows += [[name, 'weights', _megabytes([weights.archive]), published.find_weights(name, cache) or '']
+             for name, weights in published.all_weights().items()]
     return table(['name', 'what', 'MB', 'downloaded'], rows)
 
 
@@ -49,6 +51,6 @@ def _megabytes(published):
 def _unknown(name):
     if name in nets_factory.NETS:
         return UserError('nobody publishes weights of %s: train it without --checkpoint-path' % name)
-    near = nearest(name, list(DATA_SETS) + list(WEIGHTS))
+    near = nearest(name, list(DATA_SETS) + list(published.all_weights()))
     return UserError('nothing called %s to download: %s`slimtune download` lists what there is' % (
         name, 'did you mean %s? ' % ' or '.join(near) if near else ''))

@@ -1,5 +1,4 @@
 """`slimtune nets`: lists the nets, from their records."""
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.nets.nets_factory import NETS
 from slimtune.terminal import next_step, result, say, table
 
@@ -19,7 +18,7 @@ def text():
     return table(
         ['net', 'pixels', 'parameters', 'multiply-adds', 'preprocessing', 'accuracy', 'weights', 'head'],
         [[net.name, net.image_size, _millions(net.parameters), _millions(net.multiply_adds), net.preprocessing,
-          _accuracy(net.accuracy), 'published' if net.name in WEIGHTS else '-', ', '.join(net.head)]
+          _accuracy(net.accuracy), 'published' if net.weights else '-', ', '.join(net.head)]
          for net in NETS.values()])
 
 

@@ -2,8 +2,8 @@
 from slimtune import options
 from slimtune.checkpoints import checkpoint, matching, published
 from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restore, within
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.errors import UserError
+from slimtune.nets.nets_factory import get_net
 from slimtune.runtime import slim, tf
 from slimtune.terminal import say, warn
 from slimtune.training.trainable import did_you_mean
@@ -13,7 +13,7 @@ def published_checkpoint(net_name, start, cache_dir):
     """The downloaded weights of a net, for the folder form without a checkpoint; None where nobody published any, or the
     user says what to train without. UserError names the command that gets them."""
     found = published.find_weights(net_name, cache_dir)
-    if found or start.trainable_scopes or net_name not in WEIGHTS:
+    if found or start.trainable_scopes or not get_net(net_name).weights:
         return found
     raise UserError('%s begins with published weights: %s. Or --checkpoint-path, or --trainable-scopes all to begin at random'
                     % (net_name, published.how_to_get(net_name, cache_dir)))
