@@ -1,5 +1,4 @@
 """The exported folder: written beside its place, replayed on real images, and only then put there."""
-import hashlib
 import json
 import os
 import shutil
@@ -71,12 +70,6 @@ def export(exported, data_options, net_options, run=None, averages=False):
 def facts(exported_model):
     """What model.json says."""
     inputs, net = exported_model.inputs, exported_model.net
-    digest = hashlib.sha256()
-    for path in checkpoint.files(exported_model.checkpoint.prefix):
-        if not path.endswith('.meta'):
-            with open(path, 'rb') as f:
-                for block in iter(lambda: f.read(1 << 20), b''):
-                    digest.update(block)
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': preprocessing_factory.style_of(inputs.preprocessing), 'use_grayscale': inputs.use_grayscale,
@@ -85,7 +78,7 @@ def facts(exported_model):
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': digest.hexdigest()},
+                       'sha256': checkpoint.sha256(exported_model.checkpoint.prefix)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 
