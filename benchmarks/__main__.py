@@ -12,7 +12,7 @@ import tempfile
 from benchmarks import plot, rows
 from slimtune import cli
 from slimtune.errors import UserError
-from slimtune.terminal import table
+from slimtune.terminal import result, table
 
 
 def main(names):
@@ -89,14 +89,15 @@ def write(path, measured, targets, flags):
     lines = ['Measured on %s; %d cores, CPU flags: %s.' % (cli.version(), os.cpu_count(), ', '.join(flags) or 'none of these'),
              '',
              '| work | the slim way | slimtune | ratio | target | |', '|-|-|-|-|-|-|']
-    for name, result in measured.items():
+    for name, measurement in measured.items():
         row = rows.ROWS[name]
         lines.append('| %s | %s | %s | %s | %s | %s |' % (
-            row.work, figure(result['slim'], result['unit']), figure(result['ours'], result['unit']),
-            '%.1fx' % result['ratio'] if result['ratio'] else '-', verdict(result, targets[name]), result['note']))
+            row.work, figure(measurement['slim'], measurement['unit']), figure(measurement['ours'], measurement['unit']),
+            '%.1fx' % measurement['ratio'] if measurement['ratio'] else '-', verdict(measurement, targets[name]),
+            measurement['note']))
     with open(path + '.md', 'w', encoding='utf-8') as f:
         f.write('\n'.join(lines) + '\n')
-    print(table(['work', 'slim', 'slimtune', 'ratio'], [
+    result(*table(['work', 'slim', 'slimtune', 'ratio'], [
         [rows.ROWS[name].work, figure(r['slim'], r['unit']), figure(r['ours'], r['unit']),
          '%.1fx' % r['ratio'] if r['ratio'] else '-'] for name, r in measured.items()]))
 

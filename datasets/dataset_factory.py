@@ -184,6 +184,39 @@ def names_in(folder):
     return sorted(_splits_there(folder, '%s_train_*.tfrecord')) if os.path.isdir(folder) else []
 
 
+def split_names(name, dataset_dir):
+    """The splits of a data set in `dataset_dir` that hold images: a list, [] where there are none.
+
+    They are the manifest's; without a manifest those of which shards lie in the folder; for the user's own module those that
+    it declares and has files for. Raises UserError for a damaged manifest. Whether the shards are whole is not asked here:
+    get_dataset finds out, so that a damaged split is an error and never taken for one that does not exist.
+    """
+    if not dataset_dir or not os.path.isdir(dataset_dir):
+        return []
+    atomic.settle(dataset_dir)
+    known = registered().get(name)
+    if known and known.get_split and known.splits:
+        from slimtune.datasets import user_module
+        return [split for split in known.splits if user_module.sources(known, split, dataset_dir)]
+    written = manifest.load(dataset_dir)
+    if written and written.name == name:
+        return [split for split, facts in written.splits.items() if facts['images']]
+    found = _splits_there(dataset_dir, default_pattern(name))
+    # A pattern such as imagenet's %s-* fits many files: only the module's own splits count
+    declared = _splits_there(dataset_dir, known.file_pattern).intersection(known.splits) if known else set()
+    return sorted(found | declared)
+
+
+#: What held-out splits are called, the preferred one first.
+HELD_OUT = ('validation', 'val', 'valid', 'dev', 'test')
+
+
+def held_out_split(name, dataset_dir, preferred=None, trained_on=None):
+    """The split of a data set to test on, or None. preferred: taken where it exists. trained_on: a split that is not taken."""
+    splits = split_names(name, dataset_dir)
+    return next((split for split in (preferred,) + HELD_OUT if split in splits and split != trained_on), None)
+
+
 def find_shards(name, split_name, dataset_dir, patterns, known=None, written=None):
     """The paths of a split's shards, by the first of the patterns that finds any, sorted. Raises UserError."""
     for pattern in patterns:

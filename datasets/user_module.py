@@ -47,11 +47,9 @@ def split(known, split_name, dataset_dir, file_pattern=None, reader=None):
     with _as_in_slim(path):
         dataset = known.get_split(split_name, dataset_dir, file_pattern=file_pattern, reader=reader)
     _check_features(dataset.decoder, path)
-    sources = dataset.data_sources
-    sources = [sources] if isinstance(sources, str) else list(sources)
-    paths = sorted(path for source in sources for path in ([source] if os.path.isfile(source) else glob.glob(source)))
+    patterns, paths = _files(dataset)
     if not paths:
-        raise UserError('no %s, the files that %s expects' % (', '.join(sources), path))
+        raise UserError('no %s, the files that %s expects' % (', '.join(patterns), path))
     counts, channels = dataset_factory.count(dataset_factory.complete(paths))
     names = dataset.labels_to_names or {}
     found = [names.get(label, 'class %d' % label) for label in range(dataset.num_classes)]
@@ -64,6 +62,19 @@ def split(known, split_name, dataset_dir, file_pattern=None, reader=None):
     for key, value in facts.items():
         setattr(dataset, key, value)
     return dataset
+
+
+def sources(known, split_name, dataset_dir):
+    """The paths of the files that the module takes a split from; [] where there are none."""
+    with _as_in_slim(known.get_split.__code__.co_filename):
+        return _files(known.get_split(split_name, dataset_dir))[1]
+
+
+def _files(dataset):
+    """What a slim.dataset.Dataset reads: (file names or patterns, as the module gives them; the paths that exist, sorted)."""
+    patterns = [dataset.data_sources] if isinstance(dataset.data_sources, str) else list(dataset.data_sources)
+    return patterns, sorted(path for pattern in patterns
+                            for path in ([pattern] if os.path.isfile(pattern) else glob.glob(pattern)))
 
 
 #: Where slimtune's own pipelines look: {what the decoder gives: (where slim's handlers keep the feature's name, the name)}

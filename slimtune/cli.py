@@ -34,10 +34,10 @@ def main(argv=None):
         sys.stdout.flush()                      # a closed pipe shows itself here, not when Python ends
         return 0
     except UserError as e:
-        print('slimtune: %s' % e, file=sys.stderr)
+        _report(str(e))
         return e.exit_code
     except KeyboardInterrupt:
-        print('slimtune: stopped', file=sys.stderr)
+        _report('stopped')
         return 130
     except BrokenPipeError:                     # `slimtune predict … | head`: they have read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -45,8 +45,14 @@ def main(argv=None):
     except OSError as e:
         if e.filename is None and e.errno is None:
             raise
-        print('slimtune: %s%s' % (e.strerror or e, ': %s' % e.filename if e.filename else ''), file=sys.stderr)
+        _report(f'{e.strerror or e}: {e.filename}' if e.filename else str(e.strerror or e))
         return 1
+
+
+def _report(error):
+    """Prints what went wrong as one line on standard error."""
+    from slimtune.terminal import visible
+    print(f'slimtune: {visible(error)}', file=sys.stderr)
 
 
 def answer(argv):
@@ -231,8 +237,9 @@ def run():
         raise KeyboardInterrupt
     for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
         signal.signal(number, stop)
-    for stream in (sys.stdout, sys.stderr):     # a terminal without Chinese or … is no reason to fail
-        stream.reconfigure(errors='backslashreplace')
+    # Data on standard output is UTF-8 whatever the locale says, and a file name keeps its bytes.
+    sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')
+    sys.stderr.reconfigure(errors='backslashreplace')
     gc.set_threshold(GARBAGE)
     code = []
     atexit.register(leave, code)        # the first one registered is the last that runs

@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import logging as python_logging
 import os
+import re
+import shlex
 import signal
 import sys
 import time
@@ -43,43 +45,77 @@ def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False
     logging.set_verbosity(logging.ERROR if quiet else logging.DEBUG if verbose else verbosity)
 
 
-def say(line):
-    """A line for whoever watches; not with --quiet."""
-    logging.info('%s', line)
+def visible(text):
+    """`text` as one line that shows what would act on a terminal, as Python writes it: a line break is \\n, ESC is \\x1b.
+
+    Escaped are control characters (line breaks and tabs too), marks that change the direction of writing, line and
+    paragraph separators, and bytes of a file name that are not UTF-8. Names of files and classes may hold them all.
+    """
+    return _ACTING.sub(lambda match: _escape(match.group()), text)
+
+
+_ACTING = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+
+
+def _escape(letter):
+    """A character as bash's $'...' reads it, so that a quoted word can be pasted."""
+    code = ord(letter)
+    if 0xdc80 <= code <= 0xdcff:        # how Python keeps a byte that is not UTF-8
+        return f'\\x{code - 0xdc00:02x}'
+    if code < 0x80:
+        return letter.encode('unicode_escape').decode('ascii')
+    return f'\\u{code:04x}'
+
+
+def say(*lines):
+    """Lines for whoever watches; not with --quiet."""
+    for line in lines:
+        logging.info('%s', visible(line))
 
 
 def warn(line):
     """A line about something the user should look at; not with --quiet."""
-    logging.warning('%s', 'note: ' + line)
+    logging.warning('%s', visible(f'note: {line}'))
 
 
-def result(text):
+def result(*lines):
     """What the command was run for: always printed, on standard output."""
-    sys.stdout.write(text + '\n')
+    sys.stdout.write(''.join(f'{visible(line)}\n' for line in lines))
     sys.stdout.flush()
 
 
-def next_step(command):
-    """The command to type next."""
-    say('\nNext: ' + command)
+def data(line):
+    """A line of CSV or JSON on standard output: as it is for a program, visible where it is printed on a terminal."""
+    sys.stdout.write(f'{visible(line) if sys.stdout.isatty() else line}\n')
+    sys.stdout.flush()
+
+
+def next_step(*words):
+    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell here."""
+    say('', 'Next: ' + ' '.join(['slimtune', *map(_quoted, words)]))
+
+
+def _quoted(word):
+    escaped = word.replace('\\', r'\\').replace("'", r"\'")
+    return shlex.quote(word) if visible(word) == word else f"$'{visible(escaped)}'"
 
 
 def table(headers, rows, title=None):
-    """Rows of cells as text, columns aligned (numbers to the right), Chinese and other wide letters included."""
+    """Rows of cells as lines, columns aligned (numbers to the right), Chinese and other wide letters included."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify='left', pad_edge=False)
     for n, header in enumerate(headers):
         numeric = rows and all(isinstance(row[n], (int, float)) for row in rows)
-        drawn.add_column(header, justify='right' if numeric else 'left', overflow='fold')
+        drawn.add_column(visible(header), justify='right' if numeric else 'left', overflow='fold')
     for row in rows:
-        drawn.add_row(*['%.4f' % cell if isinstance(cell, float) else str(cell) for cell in row])
+        drawn.add_row(*[f'{cell:.4f}' if isinstance(cell, float) else visible(str(cell)) for cell in row])
     width = Console().width if sys.stdout.isatty() else _PIPED_WIDTH
     console = Console(width=width, file=sys.stdout, highlight=False, markup=False)
     with console.capture() as captured:
         console.print(drawn)
-    return '\n'.join(line.rstrip() for line in captured.get().rstrip().split('\n'))
+    return [line.rstrip() for line in captured.get().rstrip().split('\n')]
 
 
 def watched():
@@ -95,7 +131,7 @@ class _Bar:
         self._bar, self._task = bar, task
 
     def advance(self, n=1, text=''):
-        self._bar.update(self._task, advance=n, text=text)
+        self._bar.update(self._task, advance=n, text=visible(text))
 
 
 class _Lines:
@@ -130,11 +166,12 @@ def progress(what, total=None, unit='images'):
 
     stream = logging.get_absl_handler().python_handler.stream
     # What is printed meanwhile goes above the bar, but only where it is the same terminal: `slimtune predict --json > file`
-    bar = Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/' + str(total or '?')), Rate(),
-                   TimeRemainingColumn(), TextColumn('{task.fields[text]}'), console=Console(file=stream), transient=True,
+    bar = Progress(TextColumn('{task.description}', markup=False), BarColumn(),
+                   TextColumn(f"{{task.completed:.0f}}/{total or '?'}"), Rate(), TimeRemainingColumn(),
+                   TextColumn('{task.fields[text]}', markup=False), console=Console(file=stream), transient=True,
                    redirect_stdout=sys.stdout.isatty())
     with bar:
-        yield _Bar(bar, bar.add_task(what, total=total, text=''))
+        yield _Bar(bar, bar.add_task(visible(what), total=total, text=''))
 
 
 @dataclasses.dataclass

@@ -1,4 +1,7 @@
 """What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of anybody's."""
+import csv
+import io
+import json
 import os
 import re
 import shutil
@@ -102,22 +105,77 @@ def test_training_goes_on_when_nobody_reads(trained, tmp_path):
     assert (tmp_path / 'net' / 'model.ckpt-3.index').exists()
 
 
+# Names that would act on the terminal
+
+CLEARS = 'red\x1b[2J\x1b]0;x\x07'
+FORGES = 'a.png\r\nNext: rm -rf \u202egnp.b\x9b1m'
+
+
+def test_names_of_classes_and_files_cannot_act_on_the_terminal(digits, here, tmp_path):
+    shutil.copytree(str(digits / 'one'), str(tmp_path / 'pic' / CLEARS))
+    shutil.copytree(str(digits / 'two'), str(tmp_path / 'pic' / 'two'))
+    (tmp_path / 'pic' / 'two' / FORGES).write_bytes(b'no image')
+    good = shutil.copy(str(sorted((digits / 'one').iterdir())[0]), str(tmp_path / FORGES))
+    shown = [here('convert', '-t', 'pic'),
+             here('train', 'pic', '--model', 'lenet', '--train-dir', CLEARS, '--max-number-of-steps', 2, '--batch-size', 4),
+             here('eval', CLEARS), here('eval', f'no\x1b{FORGES}', code=1),
+             here('predict', CLEARS, good, tmp_path / 'pic' / 'two' / FORGES), here('predict', CLEARS, f'none\x1b{FORGES}', code=1)]
+    for text in shown:
+        assert r'\x1b' in text or r'\u009b' in text
+        assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|^ *Next: rm', text, re.M), text
+    assert r"Next: slimtune eval $'red\x1b[2J\x1b]0;x\x07'" in shown[1]
+    row = next(csv.DictReader(io.StringIO(here('predict', CLEARS, FORGES, '--csv'), newline='')))
+    assert row['file'] == FORGES and CLEARS in (row['class_1'], row['class_2'])
+    assert json.loads(here('predict', CLEARS, FORGES, '--json').splitlines()[0])['file'] == FORGES
+
+
+@pytest.mark.parametrize('name', ['my pics', 'a\'b"c', '$HOME', 'a\nb', 'c\x1b[2J\\', "d'\t", '擦花', '\u202eb', '\x9b1m', '*'])
+def test_the_next_command_can_be_pasted(name, capsys):
+    terminal.setup()
+    terminal.next_step('eval', name)
+    blank, line = capsys.readouterr().out.splitlines()
+    assert blank == '' and line.startswith('Next: slimtune eval ')
+    pasted = subprocess.run(['bash', '-c', f'printf %s {line[len("Next: slimtune eval "):]}'], stdout=subprocess.PIPE,
+                            env=dict(os.environ, LC_ALL='C.UTF-8'), check=True)
+    assert pasted.stdout.decode('utf-8') == name
+
+
+def test_a_file_name_that_is_no_utf_8_keeps_its_bytes(trained, digits, tmp_path):
+    name = '擦.png'.encode('gbk')
+    shutil.copy(str(sorted((digits / 'one').iterdir())[0]).encode(), os.path.join(os.fsencode(tmp_path), name))
+
+    def predict(form, **environment):
+        return subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), name, form], cwd=str(tmp_path), check=True,
+                              stdout=subprocess.PIPE, env=dict(os.environ, **environment)).stdout
+    for encoding in ('ascii', 'cp1252', 'utf-8'):
+        assert predict('--csv', PYTHONIOENCODING=encoding).splitlines()[1].startswith(name + b',')
+    assert os.fsencode(json.loads(predict('--json').decode('utf-8'))['file']) == name
+
+
+def test_data_is_utf_8_whatever_the_terminal_says(trained, digits, tmp_path):
+    shutil.copy(str(sorted((digits / 'one').iterdir())[0]), str(tmp_path / '漏底.png'))
+    for form in ('--csv', '--json'):
+        process = subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), '漏底.png', form], cwd=str(tmp_path),
+                                 check=True, stdout=subprocess.PIPE, env=dict(os.environ, PYTHONIOENCODING='cp1252'))
+        assert '漏底.png' in process.stdout.decode('utf-8')
+
+
 # The pieces
 
 def test_numbers_stand_to_the_right_and_wide_letters_are_counted():
-    lines = terminal.table(['class', 'images', 'recall'], [['正常', 5, 0.5], ['a', 1200, 1.0]]).strip('\n').split('\n')
-    chinese, latin = lines[2:]
+    lines = terminal.table(['class', 'images', 'recall'], [['正常', 5, 0.5], ['a', 1200, 1.0]])
+    chinese, latin = lines[3:]
     assert chinese.endswith('   5   0.5000') and latin.endswith('1200   1.0000')
     assert len(chinese) + 2 == len(latin)           # each of the two letters is two columns wide
 
 
 def test_a_table_of_nothing_is_its_headers():
-    assert terminal.table(['class', 'images'], []).split()[:2] == ['class', 'images']
+    assert terminal.table(['class', 'images'], [])[1].split() == ['class', 'images']
 
 
 def test_nothing_is_folded_in_a_pipe():
     name = 'class ' * 40
-    assert name.strip() in terminal.table(['class'], [[name]])
+    assert name.strip() in terminal.table(['class'], [[name]])[3]
 
 
 def test_where_nobody_watches_a_line_comes_now_and_then(capsys, monkeypatch):

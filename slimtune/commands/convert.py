@@ -1,6 +1,4 @@
 """`slimtune convert`: turns a folder of images into a data set."""
-import shlex
-
 from slimtune.images import conversion
 from slimtune.options.groups import Convert
 from slimtune.terminal import next_step
@@ -9,4 +7,4 @@ from slimtune.terminal import next_step
 def run(request):
     """The command."""
     output = conversion.convert(request[Convert])
-    next_step('slimtune train %s --model mobilenet_v1_025' % shlex.quote(output))
+    next_step('train', output, '--model', 'mobilenet_v1_025')

@@ -1,10 +1,8 @@
-"""What several commands read from their options: the data set and its split."""
-import contextlib
+"""What several commands read from their options: the data set."""
 import dataclasses
 
 from slimtune import options
 from slimtune.datasets import dataset_factory
-from slimtune.errors import UserError
 
 
 def data_set(request):
@@ -14,12 +12,3 @@ def data_set(request):
         name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
         data_options = dataclasses.replace(data_options, dataset_name=name)
     return data_options
-
-
-def held_out_split(data_options):
-    """The split to test on where none is named: the command's default where there is one of that name, else the other of
-    validation and test (mnist and cifar10 have no validation)."""
-    for split in (data_options.dataset_split_name, 'validation', 'test'):
-        with contextlib.suppress(UserError):
-            return dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir).split_name
-    return data_options.dataset_split_name

@@ -1,6 +1,4 @@
 """`slimtune download`: published weights, and published data sets as records that slimtune and slim read."""
-import shlex
-
 from slimtune import options
 from slimtune.checkpoints import published
 from slimtune.errors import UserError, nearest
@@ -18,20 +16,20 @@ def run(request):
     """The command."""
     asked = request[options.Download]
     if not asked.dataset_name:
-        result(overview(cache_folder(asked.cache_dir)))
+        result(*overview(cache_folder(asked.cache_dir)))
     elif asked.dataset_name in DATA_SETS:
         folder = published_set.data_set(asked)
-        next_step('slimtune train %s --model %s' % (shlex.quote(folder), DATA_SETS[asked.dataset_name]))
+        next_step('train', folder, '--model', DATA_SETS[asked.dataset_name])
     elif asked.dataset_name not in published.all_weights():
         raise _unknown(asked.dataset_name)
     else:
         prefix, weights = published.download_weights(asked), published.all_weights()[asked.dataset_name]
-        command = f'slimtune train FOLDER --model {weights.net.name}'
+        words = ['train', 'FOLDER', '--model', weights.net.name]
         if weights.image_size != weights.net.image_size:
-            command += f' --train-image-size {weights.image_size}'
-        if asked.dataset_name != weights.net.name or asked.output_dir or asked.cache_dir:  # where train does not look
-            command += f' --checkpoint-path {shlex.quote(prefix)}'
-        next_step(command)
+            words += ['--train-image-size', str(weights.image_size)]
+        if asked.dataset_name != weights.net.name or asked.output_dir or asked.cache_dir:   # where train does not look
+            words += ['--checkpoint-path', prefix]
+        next_step(*words)
 
 
 def overview(cache):

@@ -2,7 +2,8 @@
 import dataclasses
 
 from slimtune import options
-from slimtune.commands.data_set import data_set, held_out_split
+from slimtune.commands.data_set import data_set
+from slimtune.datasets import dataset_factory
 from slimtune.evaluation.evaluate import evaluate
 from slimtune.terminal import next_step
 
@@ -10,8 +11,9 @@ from slimtune.terminal import next_step
 def run(request):
     """The command."""
     tested, net_options, data_options = request[options.Tested], request[options.Net], data_set(request)
-    if data_options.dataset_dir and 'dataset_split_name' not in request.typed:
-        data_options = dataclasses.replace(data_options, dataset_split_name=held_out_split(data_options))
+    if 'dataset_split_name' not in request.typed:
+        split = dataset_factory.held_out_split(data_options.dataset_name, data_options.dataset_dir, data_options.dataset_split_name)
+        data_options = dataclasses.replace(data_options, dataset_split_name=split or data_options.dataset_split_name)
     evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
-    next_step('slimtune export %s' % tested.checkpoint_path + (
-        '' if request.run else ' --model-name %s --label-path LABELS' % net_options.model_name))
+    unknown = [] if request.run else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
+    next_step('export', tested.checkpoint_path, *unknown)

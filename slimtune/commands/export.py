@@ -21,4 +21,4 @@ def run(request):
     if bare:
         raise UsageError('%s acts with --output-file only' % options.flag(bare[0]))
     folder = bundle.export(exported, data_options, net_options, request.run, request.averages)
-    next_step('slimtune predict %s IMAGE …' % folder)
+    next_step('predict', folder, 'IMAGE', '...')

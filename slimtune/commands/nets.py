@@ -5,15 +5,15 @@ from slimtune.terminal import next_step, result, say, table
 
 def run(request):
     """The command."""
-    result(text())
+    result(*lines())
     say('Accuracy: ImageNet, best and among the best five, in percent, as published: %s.'
         % '; '.join('%s (%s)' % (source, ', '.join(nets)) for source, nets in sources().items()))
     say('resnet_v2 is prepared as vgg, as slim has it; its published weights were trained with inception at 299 pixels '
         '(--preprocessing-name inception --train-image-size 299).')
-    next_step('slimtune download inception_v3')
+    next_step('download', 'inception_v3')
 
 
-def text():
+def lines():
     """The table."""
     return table(
         ['net', 'pixels', 'parameters', 'multiply-adds', 'preprocessing', 'accuracy', 'weights', 'head'],

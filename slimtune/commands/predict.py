@@ -2,7 +2,6 @@
 import csv
 import json
 import os
-import sys
 import types
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from slimtune import options
 from slimtune.errors import UsageError, UserError
 from slimtune.inference import agreement, predict
-from slimtune.terminal import result
+from slimtune.terminal import data, result
 
 
 def run(request):
@@ -42,15 +41,15 @@ def write_text(answers, names, k):
     """For people: the file, then a name a line."""
     for path, probabilities, why in answers:
         if why:
-            result('%s\n  cannot be read: %s' % (path, why))
+            result(path, f'  cannot be read: {why}')
             continue
-        result('\n'.join([path] + ['  %6.2f%%  %s' % (100 * value, name) for name, value in best(probabilities, names, k)]))
+        result(path, *[f'  {100 * value:6.2f}%  {name}' for name, value in best(probabilities, names, k)])
 
 
 def write_csv(answers, names, k):
     """file, then name and probability k times, then what was wrong."""
-    now = types.SimpleNamespace(write=lambda line: sys.stdout.write(line))      # a bar takes the place of sys.stdout
-    rows = csv.writer(now, lineterminator='\n')
+    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the same.
+    rows = csv.writer(types.SimpleNamespace(write=lambda row: data(row[:-2])), lineterminator='\r\n')
     rows.writerow(['file'] + ['%s_%d' % (what, n + 1) for n in range(k) for what in ('class', 'probability')] + ['error'])
     for path, probabilities, why in answers:
         answer = [('', '')] * k if why else [(name, '%.6f' % value) for name, value in best(probabilities, names, k)]
@@ -62,7 +61,8 @@ def write_json(answers, names, k):
     for path, probabilities, why in answers:
         row = {'error': why} if why else {'classes': [
             {'name': name, 'probability': value} for name, value in best(probabilities, names, k)]}
-        result(json.dumps(dict({'file': path}, **row), ensure_ascii=False))
+        line = json.dumps(dict({'file': path}, **row), ensure_ascii=False)
+        data(line.encode('utf-8', 'backslashreplace').decode('utf-8'))      # JSON is UTF-8: a GBK file name is escaped
 
 
 FORMATS = {'text': write_text, 'csv': write_csv, 'json': write_json}

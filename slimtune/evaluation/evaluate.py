@@ -56,7 +56,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     atomic.write_text(os.path.join(eval_dir, 'predictions.csv'),
                      predictions(file_names, truth, logits, tested_model.class_names))
     write_events(eval_dir, metrics)
-    result(report(metrics))
+    result(*report(metrics))
     say('%s: metrics.json, predictions.csv (every image), event file' % eval_dir)
     return metrics
 

@@ -30,15 +30,15 @@ def measure(logits, truth, names, top_k):
 
 
 def report(metrics):
-    """The metrics as text for the screen."""
+    """The metrics as lines for the screen."""
     per_class, matrix = metrics['per_class'], np.array(metrics['confusion_matrix'])
     names = list(per_class)
     share = lambda value: '-' if value is None else '%.1f%%' % (100 * value)
-    lines = [table(['class', 'images', 'precision', 'recall'],
-                   [[name, row['n'], share(row['precision']), share(row['recall'])] for name, row in per_class.items()
-                    if row['n'] or len(names) <= MATRIX_CLASSES])]
+    lines = table(['class', 'images', 'precision', 'recall'],
+                  [[name, row['n'], share(row['precision']), share(row['recall'])] for name, row in per_class.items()
+                   if row['n'] or len(names) <= MATRIX_CLASSES])
     if len(names) <= MATRIX_CLASSES:
-        lines.append(table(['is \\ called'] + names, [[name] + row for name, row in zip(names, matrix.tolist())]))
+        lines.extend(table(['is \\ called'] + names, [[name] + row for name, row in zip(names, matrix.tolist())]))
     wrong = matrix - np.diag(np.diag(matrix))
     pairs = sorted(zip(*np.nonzero(wrong)), key=lambda pair: -wrong[pair])[:5]
     if pairs:
@@ -47,4 +47,4 @@ def report(metrics):
     lines.append('Accuracy %s of %d images%s' % (
         share(metrics['accuracy']), metrics['n'],
         ''.join(', top %s %s' % (k, share(value)) for k, value in metrics['top_k'].items())))
-    return '\n'.join(lines)
+    return lines

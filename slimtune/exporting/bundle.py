@@ -83,14 +83,13 @@ def facts(exported_model):
 
 
 def some_images(data_options):
-    """Encoded validation images (training images where there are none): (list of bytes, what they are)."""
-    for split in (data_options.dataset_split_name, 'validation', 'test', 'train'):
-        try:
-            dataset = dataset_factory.get_dataset(data_options.dataset_name, split, data_options.dataset_dir)
-        except UserError:
-            continue
-        return input_pipeline.encoded_images(dataset, REPLAYED), split
-    return [], None
+    """Encoded held-out images (of another split where there is none): (list of bytes, the split), ([], None) without data."""
+    name, folder = data_options.dataset_name, data_options.dataset_dir
+    splits = dataset_factory.split_names(name, folder)
+    if not splits:
+        return [], None
+    split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
+    return input_pipeline.encoded_images(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
 
 
 def replay(folder, exported_model, replay_images):

@@ -243,10 +243,10 @@ def _report(written, output, good):
     rows = [[label] + [written.splits[split]['per_class'][n] for split in splits]
             for n, label in enumerate(written.classes)]
     rows.append(['all'] + [written.splits[split]['images'] for split in splits])
-    say(table(['class'] + splits, rows))
+    say(*table(['class'] + splits, rows))
     if written.left_out:
-        say('\nLeft out, %d:' % len(written.left_out))
-        say(table(['file', 'why'], [[entry['file'], entry['why']] for entry in written.left_out[:_SHOWN]]))
+        say('', 'Left out, %d:' % len(written.left_out))
+        say(*table(['file', 'why'], [[entry['file'], entry['why']] for entry in written.left_out[:_SHOWN]]))
         if len(written.left_out) > _SHOWN:
             say('and %d more, listed in %s' % (len(written.left_out) - _SHOWN, os.path.join(output, manifest.NAME)))
     for split, other, wrong in (('train', 'validation', 'cannot be learned'), ('validation', 'train', 'is not tested')):
@@ -256,7 +256,7 @@ def _report(written, output, good):
             warn('no images in %s, so that it %s: %s' % (split, wrong, _listed(absent)))
     _report_twins(good)
     shards = sum(len(facts['shards']) for facts in written.splits.values())
-    say('\n%d images of %d classes in %d shards: %s' % (
+    say('', '%d images of %d classes in %d shards: %s' % (
         len(good), len(written.classes), shards, os.path.join(output, written.name + '_*.tfrecord')))
 
 

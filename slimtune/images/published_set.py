@@ -32,7 +32,7 @@ def data_set(asked):
         contents = source.read(asked.from_where)
     _check_labels(folder, contents.class_names)
     written = _write(name, source, contents, folder)
-    say(table(['split', 'images', 'shards'], [[split, facts['images'], len(facts['shards'])]
+    say(*table(['split', 'images', 'shards'], [[split, facts['images'], len(facts['shards'])]
                                                 for split, facts in written.splits.items()]))
     if written.left_out:
         say('Left out, %d, listed in %s; the first: %s (%s)' % (

@@ -1,5 +1,4 @@
 """The page that trains: data, where it starts from, net and loss, optimizer, restoring, the loop."""
-import contextlib
 import dataclasses
 import functools
 import os
@@ -147,7 +146,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     if stop.wanted:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
-    next_step('slimtune eval %s' % run_options.train_dir)
+    next_step('eval', run_options.train_dir)
     return prefix
 
 
@@ -207,11 +206,9 @@ def in_bfloat16(precision, net, folder_form):
 
 
 def held_out(dataset):
-    """The split to measure on while training costs nothing: validation or test, or None."""
-    for split in ('validation', 'test'):
-        with contextlib.suppress(UserError):
-            return dataset_factory.get_dataset(dataset.name, split, dataset.dataset_dir)
-    return None
+    """The data set's held-out split, to measure on while training costs nothing; None where it has none."""
+    split = dataset_factory.held_out_split(dataset.name, dataset.dataset_dir, trained_on=dataset.split_name)
+    return split and dataset_factory.get_dataset(dataset.name, split, dataset.dataset_dir)
 
 
 def evaluating(net, class_names):

@@ -10,10 +10,10 @@ from slimtune.runtime import tf
 
 
 @pytest.fixture(autouse=True)
-def said(capsys):
+def said(capfd):
     """What was said so far: said() -> text."""
     terminal.setup()
-    return lambda: ''.join(capsys.readouterr())
+    return lambda: ''.join(capfd.readouterr())
 
 
 @pytest.fixture

@@ -88,6 +88,14 @@ def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, 
         dataset_factory.get_dataset('mine', 'test', str(tmp_path))
 
 
+def test_a_users_module_has_the_splits_that_it_has_files_for(module, tmp_path, write):
+    name = dataset_factory.load_module(module(OF_2020))
+    write('mine_train_00000-of-00001.tfrecord', [0, 1])
+    assert dataset_factory.split_names(name, str(tmp_path)) == ['train']
+    write('mine_validation_00000-of-00001.tfrecord', [0, 1])
+    assert dataset_factory.split_names(name, str(tmp_path)) == ['train', 'validation']
+
+
 @pytest.mark.skipif(not CURRENT, reason='TensorFlow 1 has tf.contrib')
 def test_on_current_tensorflow_contrib_gets_one_clear_line(module):
     path = module(OF_2017)

@@ -75,7 +75,7 @@ def test_a_train_folder_becomes_a_bundle_replayed_on_real_images(net, trained, s
         held_out = json.load(f)['splits']['validation']['images']
     assert 'Replayed on %d images of validation: largest difference of a probability' % held_out in process.stdout
     assert float(process.stdout.split('probability ')[1].split()[0]) < 1e-5
-    assert process.stdout.splitlines()[-1] == 'Next: slimtune predict net/export IMAGE …'
+    assert process.stdout.splitlines()[-1] == 'Next: slimtune predict net/export IMAGE ...'
     assert process.stderr == ''
     assert (net / 'export' / 'label.txt').read_text() == 'one\ntwo\nzero\n'
     assert (net / 'export' / 'labels.txt').read_text() == '0:one\n1:two\n2:zero\n'

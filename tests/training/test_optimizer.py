@@ -8,14 +8,15 @@ import pytest
 
 from slimtune import options
 from slimtune.runtime import tf
-from slimtune.training import losses, schedule
+from slimtune.training import losses
+from slimtune.training import schedule as schedules
 
 
 def rates(steps, images=80, batch_size=10, **schedule):
     """The learning rate at each of these steps."""
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.placeholder(tf.int64, [])
-        rate = schedule.learning_rate(options.Schedule(**schedule), batch_size, images, step)
+        rate = schedules.learning_rate(options.Schedule(**schedule), batch_size, images, step)
         return [float(session.run(rate, {step: n})) for n in steps]
 
 
@@ -38,7 +39,7 @@ def slots_after(name, steps=3, rate=0.1, folder=False, **settings):
     with tf.Graph().as_default(), tf.Session() as session:
         weights = tf.get_variable('net/weights', initializer=np.float32([1, -2, 3]))
         given = dict(settings, optimizer=name) if not folder else dict(settings, optimizer=name, opt_epsilon=None)
-        step = schedule.optimizer(options.Optimizer(**given), tf.constant(rate)).minimize(
+        step = schedules.optimizer(options.Optimizer(**given), tf.constant(rate)).minimize(
             tf.reduce_sum(tf.square(weights)), tf.train.create_global_step())
         session.run(tf.global_variables_initializer())
         for _ in range(steps):
