@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from benchmarks import plot, rows
-from slimtune import cli
+from slimtune import cli, machine
 from slimtune.errors import UserError
 from slimtune.terminal import result, table
 
@@ -21,7 +21,7 @@ def main(names):
     if unknown:
         raise UserError('no row %s: there are %s' % (', '.join(sorted(unknown)), ', '.join(rows.ROWS)))
     flags, kind = cpu()
-    runtime = cli.installed_version('tensorflow')
+    runtime = machine.installed_version(*machine.PACKAGES['TensorFlow'])
     path = os.path.join(rows.RESULTS, 'tensorflow-' + runtime)
     targets = {name: row.target(kind, runtime) for name, row in rows.ROWS.items()}
     os.makedirs(rows.RESULTS, exist_ok=True)

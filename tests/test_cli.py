@@ -48,7 +48,7 @@ def test_version_names_the_runtime(slimtune):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_shows_every_option_once_with_dashes(command, slimtune):
     said = slimtune(command, '--help').stdout
-    for name in options.fields(command):
+    for name in options.command_options(command):
         assert len(re.findall(r'^  %s\b(?!-)' % options.flag(name), said, re.M)) == 1, name
     assert slimtune('help', command).stdout == slimtune(command, '-h').stdout == said
 

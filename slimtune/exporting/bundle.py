@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 
-from slimtune import __version__
+from slimtune import __version__, options
 from slimtune.checkpoints import checkpoint, restored_model
 from slimtune.checkpoints.checkpoint import folder_of, restore
 from slimtune.datasets import dataset_factory, labels
@@ -25,15 +25,16 @@ MODEL_FORMAT = 1
 BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
 
 
-def export(exported, data_options, net_options, run=None, averages=False):
-    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
+def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
+    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: an
+    options.RunFile, None without; averages: an options.Averages.
 
     frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
     images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
     """
     names = labels.read(exported.label_path) if exported.label_path else None
     offset = data_options.labels_offset
-    exported_model = restored_model.load(exported.checkpoint_path, run or {}, net_options,
+    exported_model = restored_model.load(exported.checkpoint_path, run or options.RunFile({}), net_options,
                                 exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
     exported_model.say_averages()
     folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')

@@ -48,15 +48,15 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     if start.restart:
         run_folder.set_aside(run_options.train_dir)
     resumed, warm = initial_weights.starting_points(run_options.train_dir, start.checkpoint_path)
-    before = options.load_run(run_options.train_dir) if resumed else {}
-    if before.get('classes', class_names) != class_names:
+    before = options.load_run(run_options.train_dir) if resumed else options.RunFile({})
+    if before.classes not in (None, class_names):
         raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
-                        % (run_options.train_dir, ', '.join(before['classes'][:12])))
-    seed = before.get('seed', run_options.seed)
+                        % (run_options.train_dir, ', '.join(before.classes[:12])))
+    seed = run_options.seed if before.seed is None else before.seed
     seed = random.randrange(1 << 31) if seed is None else seed
     step = resumed.step if resumed else 0
     if folder_form and not start.trainable_scopes:
-        begun_with = before.get('options', {}).get('trainable_scopes')
+        begun_with = before.options.get('trainable_scopes')
         start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
     scopes = trainable_scopes(net, start.trainable_scopes)
     frozen = frozen_by(scopes) if start.batch_norm == 'frozen' else None
@@ -78,7 +78,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
         decay = optimizer.weight_decay
         if decay is None:
-            decay = tf.placeholder_with_default(before.get('options', {}).get('weight_decay') or WEIGHT_DECAY, [])
+            decay = tf.placeholder_with_default(before.options.get('weight_decay', WEIGHT_DECAY), [])
         network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
         with quick_gradients():
             logits, end_points = network_fn(images)
@@ -171,11 +171,11 @@ def defaults(total, schedule, caching, batches):
 
 def chosen_decay(fed, images, logits, trained, seed, before):
     """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
-    known = before.get('options', {}).get('weight_decay')
+    known = before.options.get('weight_decay')
     cut = find_cut(images, logits, trained) if fed else []
     found = fed.cache.vectors(cut[0].name) if len(cut) == 1 else None
-    if known or found is None:
-        return known or WEIGHT_DECAY
+    if known is not None or found is None:
+        return WEIGHT_DECAY if known is None else known
     decay, accuracy = choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
     if accuracy:
         say('Weight decay %.2g, with which %.1f%% were right in cross-validation on the training images'
