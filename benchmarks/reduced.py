@@ -11,8 +11,9 @@ from PIL import Image
 
 from slimtune import options
 from slimtune.checkpoints import restored_model
+from slimtune.images import prepare
+from slimtune.images.model_input import Input
 from slimtune.inference import agreement, engines
-from slimtune.preprocessing import evaluation
 
 NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 224
 
@@ -31,7 +32,7 @@ def prepared(path, scale):
     """An image as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
     with Image.open(path) as image:
         image.draft('RGB', tuple(side // scale for side in image.size))
-        return evaluation.evaluate_array('inception', np.asarray(image), SIZE, SIZE)
+        return prepare.evaluate_pixels(np.asarray(image), Input('inception', SIZE))
 
 
 if __name__ == '__main__':

@@ -28,7 +28,7 @@ class Model:
             say('With the moving averages of %s' % self.checkpoint.prefix)
 
 
-def load(path, run, net_options, size, class_names, averages, labels_offset=0, threads=4):
+def load(path, run, net_options, size, class_names, averages, labels_offset=0):
     """The Model that a checkpoint, a train folder or any file of a checkpoint names.
 
     run: its run.json ({} without). net_options: options.Net. size: of the images, or None. class_names: by index of the
@@ -37,7 +37,7 @@ def load(path, run, net_options, size, class_names, averages, labels_offset=0, t
     saved = Checkpoint(path)
     net = nets_factory.get_net(net_options.model_name)
     inputs = inputs_of(net, net_options, size or run.get('image_size'), run.get('channels') or matching.channels_of(saved, net),
-                       threads, labels_offset=labels_offset)
+                       labels_offset)
     if not run:         # slim trained it, and slim's images were decoded so
         inputs = dataclasses.replace(inputs, dct_method=FAST)
     trained = run.get('classes')

@@ -38,7 +38,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     if names != dataset.class_names:
         raise UserError('%s names other classes than the records of %s' % (tested.label_path, dataset.name))
     tested_model = restored_model.load(tested.checkpoint_path, run or {}, net_options, tested.eval_image_size, names[offset:],
-                              averages, offset, tested.num_preprocessing_threads)
+                              averages, offset)
     eval_dir = tested.eval_dir or os.path.join(folder_of(tested.checkpoint_path), 'eval')
     say('%s, step %d%s, on the %d images of %s %s' % (
         tested_model.checkpoint.prefix, tested_model.checkpoint.step, ', moving averages' if tested_model.averages else '',
@@ -65,8 +65,8 @@ def answer(tested_model, dataset, tested, engine_options):
     """The net's logits [n, classes], the labels [n] and the file names [n] of every image of a split."""
     k = min(tested.top_k, len(tested_model.class_names) - 1)
     answering = agreement.open_engine(tested_model, (engine_options.engine, engine_options.precision), k,
-                                lambda: input_pipeline.first_images(dataset, tested_model.inputs, agreement.PROVED_ON))
-    parts, batches = [], input_pipeline.read(dataset, tested_model.inputs, tested.batch_size)
+                                lambda: input_pipeline.sample_images(dataset, tested_model.inputs, agreement.PROVED_ON))
+    parts, batches = [], input_pipeline.read(dataset, tested_model.inputs, tested.batch_size, tested.num_preprocessing_threads)
     with input_pipeline.explained(), progress('evaluating', dataset.num_samples) as bar:
         for images, truth, names in itertools.islice(batches, tested.max_num_batches):
             parts.append((answering.run(images, truth)[0], truth, names))

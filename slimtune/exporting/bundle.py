@@ -13,9 +13,8 @@ from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.exporting import encoded, openvino
 from slimtune.images import input_pipeline
-from slimtune.images.prepare import prepared_encoded
+from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import engines
-from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
 from slimtune.terminal import result, warn
@@ -79,7 +78,7 @@ def facts(exported_model):
                     digest.update(block)
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
-        'preprocessing': preprocessing_factory.style_of(inputs.preprocessing), 'use_grayscale': inputs.use_grayscale,
+        'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
         'dct_method': inputs.dct_method, 'classes': exported_model.class_names,
         'averages': exported_model.averages,
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
@@ -96,7 +95,7 @@ def some_images(data_options):
     if not splits:
         return [], None
     split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
-    return input_pipeline.encoded_images(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
+    return input_pipeline.sample_encoded(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
 
 
 def replay(folder, exported_model, replay_images):
@@ -107,7 +106,7 @@ def replay(folder, exported_model, replay_images):
     encoded, split = replay_images
     inputs = exported_model.inputs
     if encoded:
-        images = prepared_encoded(encoded, inputs)
+        images = evaluation_arrays(encoded, inputs)
     else:
         warn('no images of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
         images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
