@@ -11,16 +11,16 @@ from PIL import Image
 
 from slimtune import options
 from slimtune.checkpoints import restored_model
+from slimtune.images import prepare
+from slimtune.images.model_input import Input
 from slimtune.inference import agreement, engines
-from slimtune.preprocessing import evaluation
 
 NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 224
 
 
 def main(data, paths):
     """Compares the logits of images decoded whole and at half their size."""
-    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), options.RunFile({}), options.Net(model_name=NET), SIZE, None,
-                                options.Averages.IGNORE)
+    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), options.Net(model_name=NET), image_size=SIZE)
     running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
     print('a logit moves by up to %.0f%% of the largest, and %d of %d answers change (%s, real weights; allowed: %.0f%%)' % (
@@ -32,7 +32,7 @@ def prepared(path, scale):
     """An image as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
     with Image.open(path) as image:
         image.draft('RGB', tuple(side // scale for side in image.size))
-        return evaluation.evaluate_array('inception', np.asarray(image), SIZE, SIZE)
+        return prepare.evaluate_pixels(np.asarray(image), Input('inception', SIZE))
 
 
 if __name__ == '__main__':

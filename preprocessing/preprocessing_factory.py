@@ -8,6 +8,9 @@ from slimtune.nets.nets_factory import NETS
 
 STYLES = ('inception', 'vgg', 'lenet', 'cifarnet')
 
+#: Styles that need three channels: inception changes the saturation, vgg subtracts a mean of red, green and blue.
+COLOUR_STYLES = ('inception', 'vgg')
+
 #: What slim's scripts may pass whether they train or not, and acts in training alone.
 TRAINING_ONLY = ('key', 'bbox', 'fast_mode', 'resize_side_max')
 

@@ -126,7 +126,8 @@ def _first_file(prefix):
 
 
 def _is_table(path):
-    """Whether a file is a checkpoint of 2016: a train folder may hold other files with ckpt in their names."""
+    """Whether a file is a checkpoint of 2016: a train folder may hold other files with ckpt in their
+    names."""
     with open(path, 'rb') as f:
         f.seek(max(0, os.path.getsize(path) - len(_TABLE_END)))
         return f.read() == _TABLE_END
@@ -140,7 +141,8 @@ def _complete(prefix):
 
 
 class Checkpoint:
-    """A checkpoint's variables, slots included. prefix: its path without an ending. shapes: {variable: [sides]}.
+    """A checkpoint's variables, slots included. prefix: its path without an ending. shapes: {variable:
+    [sides]}.
 
     A changed bit is noticed: TensorFlow compares a checksum of each block of the index when the checkpoint is
     opened, and of each variable when its value is read. Only bytes that it does not use are free: the table's
@@ -189,7 +191,8 @@ class Checkpoint:
 def compare(checkpoint, variables):
     """Compares variables with those of a Checkpoint: three lists of names, (fitting, missing, differing).
 
-    variables: {name in the checkpoint: shape}. missing: the checkpoint lacks them. differing: of another shape.
+    variables: {name in the checkpoint: shape}. missing: the checkpoint lacks them. differing: of another
+    shape.
     """
     fitting, missing, differing = [], [], []
     for name, shape in variables.items():

@@ -145,7 +145,7 @@ def choose_engine(graph_def, cut, dataset, inputs, asked, folder):
     with contextlib.suppress(OSError, ValueError), open(place, encoding='utf-8') as f:
         kind, proof = json.load(f)
         return tuple(kind), proof
-    kind, proof = _prove(graph_def, len(cut), input_pipeline.first_images(dataset, inputs, PROVED_ON), wanted)
+    kind, proof = _prove(graph_def, len(cut), input_pipeline.sample_images(dataset, inputs, PROVED_ON), wanted)
     os.makedirs(folder, exist_ok=True)
     atomic.write_text(place, json.dumps([kind, proof]))
     return kind, proof

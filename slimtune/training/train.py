@@ -42,7 +42,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
     class_names = dataset.class_names[data_options.labels_offset:]
     net = nets_factory.get_net(net_options.model_name)
     inputs = inputs_of(net, net_options, run_options.train_image_size, dataset.channels,
-                             run_options.num_preprocessing_threads, run_options.num_readers, data_options.labels_offset)
+                       data_options.labels_offset)
 
     # Where it starts from: the train folder, else a checkpoint, else random weights
     if start.restart:
@@ -74,7 +74,9 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         tf.set_random_seed(seed)
         global_step = tf.train.create_global_step()
         with tf.device('/cpu:0'):
-            images, image_labels = input_pipeline.training_batches(dataset, inputs, run_options.batch_size, seed, step)
+            images, image_labels = input_pipeline.training_batches(
+                dataset, inputs, run_options.batch_size, seed, step, run_options.num_preprocessing_threads,
+                run_options.num_readers)
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
         decay = optimizer.weight_decay
         if decay is None:

@@ -55,7 +55,7 @@ def same(first, second):
 
 def test_features_are_what_the_plain_path_has_at_the_cut(backbone, tmp_path):
     dataset = dataset_factory.get_dataset('pic', 'train', str(backbone / 'pic'))
-    inputs = Input('mobilenet_v1_025', 32)
+    inputs = Input('inception', 32)
     with tf.Graph().as_default(), tf.Session() as session:
         batch, _, _ = input_pipeline.evaluation_batches(dataset, inputs, 1000)
         images = tf.placeholder_with_default(batch, [None, 32, 32, 3], IMAGES)

@@ -18,11 +18,11 @@ def digits_set(trained):
     return dataset_factory.get_dataset('pic', 'train', str(trained / 'pic'))
 
 
-def batches(dataset, count, seed=1, step=0, **inputs):
+def batches(dataset, count, seed=1, step=0, threads=None, **inputs):
     """The first batches from `step` on: a list of (images, labels)."""
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs = Input(**dict(dict(preprocessing='lenet', size=28, channels=1), **inputs))
-        batch = input_pipeline.training_batches(dataset, inputs, BATCH, seed, step)
+        inputs = Input(**dict(dict(style='lenet', size=28, channels=1), **inputs))
+        batch = input_pipeline.training_batches(dataset, inputs, BATCH, seed, step, threads)
         return [session.run(batch) for _ in range(count)]
 
 
@@ -40,9 +40,9 @@ def test_every_epoch_shows_every_image_once_in_another_order(digits_set):
 
 
 @pytest.mark.parametrize('threads', [1, 4])
-@pytest.mark.parametrize('preprocessing', ['inception', 'vgg', 'cifarnet'])
-def test_a_later_start_sees_what_an_earlier_one_would_have_seen(digits_set, preprocessing, threads):
-    inputs = dict(preprocessing=preprocessing, size=32, channels=3)
+@pytest.mark.parametrize('style', ['inception', 'vgg', 'cifarnet'])
+def test_a_later_start_sees_what_an_earlier_one_would_have_seen(digits_set, style, threads):
+    inputs = dict(style=style, size=32, channels=3)
     through = batches(digits_set, 14, **inputs)
     later = batches(digits_set, 3, step=11, threads=threads, **inputs)      # past the first epoch
     for (images, labels), (others, other_labels) in zip(through[11:], later):
