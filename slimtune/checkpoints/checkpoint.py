@@ -28,15 +28,15 @@ def find(path):
             return prefix
         named = _state(path)[0]
         if named:
-            raise UserError(f'no checkpoint in {path}: its file `checkpoint` names {named}, which is not in this '
-                            'folder: copy its files here, or give its own path')
+            raise UserError(f'no checkpoint in {path}: its file `checkpoint` names {named}, which is not in '
+                            'this folder: copy its files here, or give its own path')
         raise UserError(f'no checkpoint in {path}: train first, or name another folder')
     prefix = _prefix_of(path)
     if _complete(prefix):
         return prefix
     if glob.glob(glob.escape(prefix) + '.*'):
-        raise UserError(f'an incomplete checkpoint at {path}: it needs {os.path.basename(prefix)}.index and all '
-                        'its .data files: copy them again, or name another checkpoint')
+        raise UserError(f'an incomplete checkpoint at {path}: it needs {os.path.basename(prefix)}.index and '
+                        'all its .data files: copy them again, or name another checkpoint')
     raise UserError(f'no checkpoint at {path}: name a train folder or a file of a checkpoint')
 
 

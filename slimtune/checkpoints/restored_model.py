@@ -50,8 +50,8 @@ def load(path, net_options, run=None, image_size=None, class_names=None, average
     if not run.path:    # slim trained it, on images that slim decoded
         inputs = dataclasses.replace(inputs, dct_method=FAST)
     if run.classes and class_names and run.classes != class_names:
-        raise UserError(f'{checkpoint.prefix} was trained on the classes {_listed(run.classes)}, but these are '
-                        f'{_listed(class_names)}: give the data set or the labels that it was trained with')
+        raise UserError(f'{checkpoint.prefix} was trained on the classes {_listed(run.classes)}, but these '
+                        f'are {_listed(class_names)}: give the data set or labels that it was trained with')
     if averages is Averages.USE and not checkpoint.has_averages:
         raise UserError(f'{checkpoint.prefix} holds no moving averages: leave out --moving-average-decay')
     return Model(net, inputs, class_names or run.classes or _numbered(checkpoint, net), checkpoint,
@@ -89,7 +89,8 @@ def names_in_checkpoint(model):
     """
     names = {v: v.op.name for v in slim.get_model_variables()}
     if model.averages:
-        names = {v: name + AVERAGE if name + AVERAGE in model.checkpoint.shapes else name for v, name in names.items()}
+        saved = model.checkpoint.shapes
+        names = {v: name + AVERAGE if name + AVERAGE in saved else name for v, name in names.items()}
     _, missing, differing = compare(model.checkpoint, {name: v.shape.as_list() for v, name in names.items()})
     if missing:
         raise matching.explain_mismatch(model.checkpoint, model.net, missing=missing)
@@ -114,10 +115,12 @@ def freeze(model, extra_outputs=()):
         outputs = {'logits': logits}
         for name in extra_outputs:
             if name not in end_points:
-                raise ValueError(f"{model.net.name} has no end point {name}: there are {', '.join(end_points)}")
+                known = ', '.join(end_points)
+                raise ValueError(f'{model.net.name} has no end point {name}: there are {known}')
             outputs[f'end_points/{name}'] = end_points[name]
         keep = [tf.identity(tensor, name).op.name for name, tensor in outputs.items()]
         keep += [tf.nn.softmax(logits, name='probabilities').op.name, model.net.output]
         restore(session, model.checkpoint, names_in_checkpoint(model))
-        frozen = tf.graph_util.convert_variables_to_constants(session, tf.get_default_graph().as_graph_def(), keep)
+        graph = tf.get_default_graph().as_graph_def()
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph, keep)
     return portable(frozen)

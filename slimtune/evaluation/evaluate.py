@@ -18,7 +18,8 @@ from slimtune.runtime import tf
 from slimtune.terminal import progress, result, say
 
 
-def evaluate(tested, data_options, net_options, run=None, averages=options.Averages.IGNORE, engine_options=None):
+def evaluate(tested, data_options, net_options, run=None, averages=options.Averages.IGNORE,
+             engine_options=None):
     """Evaluates a net on a split and returns its metrics, as in EVAL_DIR/metrics.json.
 
     tested, data_options, net_options, engine_options: dataclasses of options. run: options.RunFile, None
@@ -27,7 +28,8 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
     not fit.
     """
     # Data and net
-    checkpoint.find(tested.checkpoint_path)     # first of all: without run.json, everything else would seem missing too
+    engine_options = engine_options or options.Engine()
+    checkpoint.find(tested.checkpoint_path)     # first: without run.json, all else would seem missing too
     if not data_options.dataset_dir:
         raise UserError('which images? Add --dataset-dir')
     dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,
@@ -38,25 +40,28 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
     if names != dataset.class_names:
         raise UserError(f'{tested.label_path} names other classes than the records of {dataset.name}: '
                         'leave out --label-path')
-    model = restored_model.load(tested.checkpoint_path, net_options, run, tested.eval_image_size, names[offset:], averages)
+    model = restored_model.load(tested.checkpoint_path, net_options, run, tested.eval_image_size,
+                                names[offset:], averages)
     model = dataclasses.replace(model, inputs=dataclasses.replace(model.inputs, labels_offset=offset))
-    saved = model.checkpoint
-    say(f"{saved.prefix}, step {saved.step}{', moving averages' if model.averages else ''}, on the {dataset.num_samples} "
-        f'images of {dataset.name} {dataset.split_name}')
+    saved, num_classes = model.checkpoint, len(model.class_names)
+    averages = ', moving averages' if model.averages else ''
+    say(f'{saved.prefix}, step {saved.step}{averages}, '
+        f'on the {dataset.num_samples} images of {dataset.name} {dataset.split_name}')
 
     # Predictions and metrics; the folder is checked before the work
     eval_dir = tested.eval_dir or os.path.join(checkpoint.folder_of(tested.checkpoint_path), 'eval')
     num_images = dataset.num_samples
     if tested.max_num_batches:
         num_images = min(num_images, tested.max_num_batches * tested.batch_size)
-    with result_files.replace(eval_dir, 4 * num_images * len(model.class_names)) as files:
-        with probabilities_file(files.path('probabilities.npz'), num_images, len(model.class_names)) as probabilities:
+    with result_files.replace(eval_dir, 4 * num_images * num_classes) as files:
+        path = files.path('probabilities.npz')
+        with probabilities_file(path, num_images, num_classes) as probabilities:
             sha256 = checkpoint.sha256(saved.prefix)
-            predictions = predict_split(model, dataset, tested, engine_options or options.Engine(), probabilities)
+            predictions = predict_split(model, dataset, tested, engine_options, probabilities)
             probabilities.finish(predictions, model.class_names, sha256, saved.step, dataset.split_name)
-        metrics = measure(predictions, model.class_names, largest_k(tested.top_k, len(model.class_names)))
-        metrics.update(checkpoint=saved.prefix, checkpoint_sha256=sha256, step=saved.step, split=dataset.split_name,
-                       averages=model.averages)
+        metrics = measure(predictions, model.class_names, largest_k(tested.top_k, num_classes))
+        metrics.update(checkpoint=saved.prefix, checkpoint_sha256=sha256, step=saved.step,
+                       split=dataset.split_name, averages=model.averages)
         write_csv(files.path('predictions.csv'), predictions, model.class_names)
         with open(files.path('metrics.json'), 'w', encoding='utf-8') as f:
             f.write(json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
@@ -64,7 +69,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
 
     # Report
     result(*report(metrics))
-    say(f'{eval_dir}: metrics.json, predictions.csv (every image), probabilities.npz (every class), event file')
+    say(f'{eval_dir}: metrics.json, predictions.csv (each image), probabilities.npz (each class), event file')
     return metrics
 
 
@@ -98,6 +103,6 @@ def write_events(folder, metrics):
     """Writes an entry for TensorBoard at the checkpoint's step, with slim's tags."""
     values = {'eval/Accuracy': metrics['accuracy']}
     values.update({f'eval/Recall_{k}': share for k, share in metrics['top_k'].items()})
-    summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+    tags = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
     with tf.Graph().as_default(), contextlib.closing(tf.summary.FileWriter(folder)) as writer:
-        writer.add_summary(summary, metrics['step'])
+        writer.add_summary(tf.Summary(value=tags), metrics['step'])

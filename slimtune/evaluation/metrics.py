@@ -29,13 +29,22 @@ def measure(predictions, class_names, k):
     uses = collections.Counter(class_names)
     per_class = {}
     for label, name in enumerate(class_names):
-        unique = name if uses[name] == 1 else f'{name} (label {label})'      # ImageNet has two classes `crane`
-        per_class[unique] = {'n': int(num_images[label]), 'precision': _ratio(correct[label], num_predicted[label]),
-                             'recall': _ratio(correct[label], num_images[label])}
-    return {'accuracy': float(predictions.correct.mean()), 'n': len(predictions.labels),
-            'top_k': {str(k): float(predictions.in_top_k.mean())} if k > 1 else {}, 'classes': list(class_names),
-            'per_class': per_class, 'confusion_matrix_rows': 'true class',
-            'confusion_matrix_columns': 'predicted class', 'confusion_matrix': matrix.tolist()}
+        unique = name if uses[name] == 1 else f'{name} (label {label})'      # ImageNet has two `crane`
+        per_class[unique] = {
+            'n': int(num_images[label]),
+            'precision': _ratio(correct[label], num_predicted[label]),
+            'recall': _ratio(correct[label], num_images[label]),
+        }
+    return {
+        'accuracy': float(predictions.correct.mean()),
+        'n': len(predictions.labels),
+        'top_k': {str(k): float(predictions.in_top_k.mean())} if k > 1 else {},
+        'classes': list(class_names),
+        'per_class': per_class,
+        'confusion_matrix_rows': 'true class',
+        'confusion_matrix_columns': 'predicted class',
+        'confusion_matrix': matrix.tolist(),
+    }
 
 
 def _ratio(part, whole):
@@ -49,7 +58,8 @@ def report(metrics):
             for name, row in metrics['per_class'].items()]
     if len(names) <= LISTED_CLASSES:
         lines = table(['class', 'images', 'precision', 'recall'], rows)
-        lines += table(['true \\ predicted'] + names, [[name] + row for name, row in zip(names, matrix.tolist())])
+        counts = [[name] + row for name, row in zip(names, matrix.tolist())]
+        lines += table(['true \\ predicted'] + names, counts)
     else:
         tested = [n for n, row in enumerate(metrics['per_class'].values()) if row['n']]
         wrong = matrix.sum(1) - np.diag(matrix)

@@ -55,7 +55,7 @@ def join(parts):
 
 def write_csv(path, predictions, class_names):
     """Writes predictions.csv: a row an image, the mistakes first, the most probable ones at the top."""
-    order = np.lexsort((-predictions.probabilities, predictions.correct))      # stable: then as in the records
+    order = np.lexsort((-predictions.probabilities, predictions.correct))       # then as in the records
     with open(path, 'w', encoding='utf-8', newline='') as f:
         rows = csv.writer(f, lineterminator='\n')
         rows.writerow(CSV_HEADER)
@@ -96,10 +96,15 @@ class ProbabilitiesFile:
         self._left -= len(probabilities)
         self._rows.write(np.ascontiguousarray(probabilities, '<f4').tobytes())
 
+    def close(self):
+        """Ends the rows; the archive cannot be closed before."""
+        if not self._rows.closed:
+            self._rows.close()
+
     def finish(self, predictions, class_names, checkpoint_sha256, step, split):
         """Adds the other arrays. Raises UserError where there were more or fewer images than the data set
         counts."""
-        self._rows.close()
+        self.close()
         if self._left:
             raise UserError(f'{len(predictions.labels)} images were read from the records, but '
                             f'{len(predictions.labels) + self._left} were counted: convert the images again')
@@ -115,18 +120,19 @@ class ProbabilitiesFile:
 @contextlib.contextmanager
 def probabilities_file(path, num_images, num_classes):
     """Opens a ProbabilitiesFile for the block. Call its `finish` at the end of the block."""
-    with zipfile.ZipFile(path, 'w', allowZip64=True) as archive:
-        yield ProbabilitiesFile(archive, num_images, num_classes)
+    with zipfile.ZipFile(path, 'w', allowZip64=True) as archive, \
+            contextlib.closing(ProbabilitiesFile(archive, num_images, num_classes)) as file:
+        yield file
 
 
 def read_probabilities(path):
     """The Probabilities in a file. Raises UserError for a damaged one, or one of another program."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            fields = {field.name: arrays[field.name] for field in dataclasses.fields(Probabilities)}
-        return Probabilities(
-            fields['probabilities'], fields['labels'], [name.decode('utf-8') for name in fields['file_names']],
-            fields['class_names'].tolist(), str(fields['checkpoint_sha256']), int(fields['step']), str(fields['split']))
+            return Probabilities(
+                arrays['probabilities'], arrays['labels'],
+                [name.decode('utf-8') for name in arrays['file_names']], arrays['class_names'].tolist(),
+                str(arrays['checkpoint_sha256']), int(arrays['step']), str(arrays['split']))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
         raise UserError(f'{path} is not what slimtune eval writes, or damaged ({e}): evaluate again')
 
