@@ -20,7 +20,7 @@ LENET, CIFARNET = options.Net('lenet'), options.Net('cifarnet')
 
 @pytest.fixture
 def saved(tmp_path, weights_of, save_variables):
-    """saved(net, num_classes, without=scope, changed={variable: array}): the prefix of a checkpoint of random weights."""
+    """saved(net, num_classes, without=scope, changed={variable: array}): the prefix of saved random weights."""
     def save(net, num_classes, without='nothing', changed=None, v1=False):
         variables = dict(weights_of(net, num_classes), **(changed or {}))
         variables = {name: value for name, value in variables.items() if not name.startswith(without)}
@@ -56,7 +56,7 @@ def test_another_net_is_named(v1, saved):
 
 
 @pytest.mark.parametrize('num_classes, kwargs, message', [
-    (3, {'class_names': CLASSES[:2]}, 'lenet.ckpt has 3 classes, but the labels name 2: give the labels it was trained'),
+    (3, {'class_names': CLASSES[:2]}, 'lenet.ckpt has 3 classes, but the labels name 2: give the labels'),
     (3, {'averages': Averages.USE}, 'lenet.ckpt holds no moving averages: leave out --moving-average-decay'),
     (3, {'class_names': CLASSES, 'run': options.RunFile({}, classes=['a', 'b', 'c'], path='run.json')},
      'was trained on the classes a, b, c, but these are one, two, zero: give the data set or labels')])
@@ -68,7 +68,7 @@ def test_other_classes_and_missing_averages_are_named(num_classes, kwargs, messa
 @pytest.mark.parametrize('without, class_names, message', [
     ('LeNet/fc4', None, r'lenet.ckpt lacks 1 variable of lenet: LeNet/fc4: name another checkpoint'),
     ('LeNet/fc4', CLASSES, 'lenet.ckpt lacks 2 variables of lenet: LeNet/fc4/'),
-    ('LeNet/conv1/biases', CLASSES, 'lenet.ckpt lacks 1 variable of lenet: LeNet/conv1/biases: name another')])
+    ('LeNet/conv1/biases', CLASSES, 'lenet.ckpt lacks 1 variable of lenet: LeNet/conv1/biases: name')])
 def test_missing_variables_are_named(without, class_names, message, saved):
     with pytest.raises(UserError, match=message):
         freeze(saved('lenet', 3, without), LENET, class_names=class_names)
@@ -76,14 +76,14 @@ def test_missing_variables_are_named(without, class_names, message, saved):
 
 def test_a_variable_of_another_shape_is_named(saved):
     path = saved('lenet', 3, changed={'LeNet/conv2/biases': np.zeros(5, np.float32)})
-    with pytest.raises(UserError, match='has other shapes of 1 variable of lenet: LeNet/conv2/biases: name another'):
+    with pytest.raises(UserError, match='has other shapes of 1 variable of lenet: LeNet/conv2/biases: name'):
         freeze(path, LENET)
 
 
 def test_a_part_of_a_checkpoint_is_an_incomplete_one(saved):
     path = saved('lenet', 3)
     os.remove(path + '.index')
-    with pytest.raises(UserError, match='an incomplete checkpoint at .*lenet.ckpt: it needs lenet.ckpt.index and'):
+    with pytest.raises(UserError, match='an incomplete checkpoint at .*: it needs lenet.ckpt.index and'):
         freeze(path, LENET)
 
 

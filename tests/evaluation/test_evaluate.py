@@ -280,7 +280,8 @@ def test_it_needs_no_run_json_and_a_net_without_one_is_tested_by_its_flags(train
     shutil.copytree(str(trained / 'pic_lenet'), str(tmp_path / 'bare'))
     (tmp_path / 'bare' / 'run.json').unlink()
     said = here('eval', '--checkpoint_path=bare/model.ckpt-60.index', '--model_name=lenet',
-                '--dataset_name=pic', '--dataset_split_name=validation', '--dataset_dir=%s' % (trained / 'pic'), '--eval_dir=eval')
+                '--dataset_name=pic', '--dataset_split_name=validation',
+                f"--dataset_dir={trained / 'pic'}", '--eval_dir=eval')
     assert said.splitlines()[-1] == \
         'Next: slimtune export bare/model.ckpt-60.index --model-name lenet --label-path LABELS'
 
