@@ -146,7 +146,8 @@ def test_an_option_that_commands_share_is_of_one_type():
     types = {}
     for command in options.COMMANDS:
         for name, field in options.command_options(command).items():
-            assert types.setdefault(name, field.type) is field.type, name
+            kind = field.type, field.metadata['choices']
+            assert types.setdefault(name, kind) == kind, name
             assert field.metadata['help'].endswith('.'), name
 
 

@@ -1,12 +1,12 @@
 """Checkpoints: finding one from whatever names it, reading it, and comparing it with a net's variables."""
 import glob
-import hashlib
 import os
 import re
 import tempfile
 
 from slimtune.errors import UserError
 from slimtune.runtime import tf
+from slimtune.storage import checksums
 
 AVERAGE = '/ExponentialMovingAverage'
 _FILE = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -106,15 +106,8 @@ def files(prefix):
 
 
 def sha256(prefix):
-    """The SHA-256, in hexadecimal, of a checkpoint's weights: of all its files but the .meta, one after the
-    other."""
-    digest = hashlib.sha256()
-    for path in files(prefix):
-        if not path.endswith('.meta'):
-            with open(path, 'rb') as f:
-                for block in iter(lambda: f.read(1 << 20), b''):
-                    digest.update(block)
-    return digest.hexdigest()
+    """The SHA-256, in hexadecimal, of a checkpoint's weights: of all its files but the .meta."""
+    return checksums.sha256(*[path for path in files(prefix) if not path.endswith('.meta')])
 
 
 def _prefix_of(path):

@@ -6,6 +6,7 @@ from slimtune import options
 from slimtune.checkpoints import checkpoint
 from slimtune.commands.data_set import data_set
 from slimtune.errors import UserError
+from slimtune.images import conversion
 from slimtune.storage import trust
 from slimtune.training import initial_weights, train
 
@@ -18,7 +19,8 @@ def run(request):
         raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
     data_options = data_set(request)
     if request.folder_form and not data_options.dataset_module:
-        data_options = dataclasses.replace(data_options, dataset_name=train.found_or_converted(folder, data_options.dataset_name))
+        data_options = dataclasses.replace(
+            data_options, dataset_name=conversion.find_or_convert(folder, data_options.dataset_name))
     if not run_options.train_dir:
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))

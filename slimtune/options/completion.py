@@ -8,7 +8,9 @@ from slimtune.options.fields import flag
 from slimtune.options.request import COMMANDS, command_options
 
 SHELLS = ('bash', 'zsh')
-_ZSH = 'autoload -Uz +X compinit bashcompinit && compinit && bashcompinit\n'
+_ZSH = '''(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+autoload -Uz bashcompinit && bashcompinit
+'''
 # bash takes --option=value apart into three words, zsh does not: `prefix` is what the reply has to repeat.
 _SCRIPT = '''# Completion of slimtune for {shell}. Add to ~/.{shell}rc:  eval "$(slimtune --completion {shell})"
 _slimtune() {{
@@ -19,7 +21,7 @@ _slimtune() {{
     if [[ $COMP_CWORD -eq 1 ]]; then
         words="{commands} --completion --help --version"
     else
-        case "$command ${{option//_/-}}" in
+        case ${{option//_/-}} in
 {values}
         *) case $command in
 {options}
@@ -37,18 +39,11 @@ def script(shell):
     """The completion script for a shell of SHELLS. Raises UsageError for another."""
     if shell not in SHELLS:
         raise UsageError(f'--completion {shell}: expected one of {", ".join(SHELLS)}')
-    values, options = [f'        "--completion "*) words="{" ".join(SHELLS)}" ;;'], []
+    values, options = {'--completion': SHELLS, '--model-name': NETS}, []
     for command in COMMANDS:
         fields = command_options(command)
-        values += [f'        "{command} {flag(name)}") words="{" ".join(_values(field))}" ;;'
-                   for name, field in fields.items() if _values(field)]
+        values.update({flag(name): row.metadata['choices'] for name, row in fields.items() if row.metadata['choices']})
         options.append(f'            {command}) words="{" ".join(map(flag, fields))} --help" ;;')
+    values = [f'        {name}) words="{" ".join(words)}" ;;' for name, words in values.items()]
     text = _SCRIPT.format(shell=shell, commands=' '.join(COMMANDS), values='\n'.join(values), options='\n'.join(options))
     return (_ZSH if shell == 'zsh' else '') + text
-
-
-def _values(field):
-    """The values that can be completed."""
-    if field.name == 'model_name':
-        return list(NETS)
-    return field.metadata['choices'] or ()

@@ -162,7 +162,7 @@ class Engine:
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Feature cache: the output of the frozen layers, computed once instead of at every step."""
+    """Feature cache: the output of the frozen layers, computed once."""
     feature_cache: str = option(
         'on', 'off: run the whole net at every step, on augmented images, as slim does.', choices=('on', 'off'), slim=False)
     cache_limit: float = option(None, 'Largest size of the features in GiB. Default: a quarter of the memory.', slim=False,
@@ -173,7 +173,7 @@ class Cache:
 
 @dataclasses.dataclass(frozen=True)
 class Machines:
-    """Devices, clusters and quantization: slim's flags, most of which accept only their default so far."""
+    """Devices, clusters and quantization (slim's flags; most other values come later)."""
     clone_on_cpu: bool = option(False, 'Train on the CPU even where there is a GPU.')
     num_clones: int = option(1, 'Number of copies of the net, one per GPU.', only=(1,))
     worker_replicas: int = option(1, 'Number of workers.', only=(0, 1))

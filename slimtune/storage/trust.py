@@ -1,20 +1,17 @@
 """Which data set modules this user trained with: eval and export run a module that run.json names only if it is one of them.
 
-A train folder may come from somebody else, so the record lies outside of it: a file per train folder in the user's cache,
-under the hash of the folder's real path. It counts only for the same folder and the same bytes of the module.
+A train folder may come from somebody else, so the record lies outside of it, in the cache: a file per user and train folder.
+It counts only for the same folder and the same bytes of the module.
 """
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 
 from slimtune.errors import UserError
-from slimtune.storage import atomic, json_file
-from slimtune.storage.cache import cache_folder
-from slimtune.terminal import warn
+from slimtune.storage import cache, json_file
 
-_FOLDER = 'trusted_modules'
+_KIND = 'trusted_modules'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,21 +23,24 @@ class Record:
 
 
 def remember(train_dir, module):
-    """Records that this user trains in `train_dir` with the data set module at the path `module`, which was typed."""
+    """Records that this user trains in `train_dir` with the data set module at the path `module`.
+
+    Only for a module that was typed. Where the cache cannot be written, eval and export ask for the module again.
+    """
     record = _record(train_dir, module)
-    try:
-        os.makedirs(os.path.dirname(_path(record.train_dir)), mode=0o700, exist_ok=True)
-        atomic.write_text(_path(record.train_dir), json.dumps(dataclasses.asdict(record), indent=1) + '\n')
-    except OSError as e:
-        warn(f'{module} cannot be recorded in the cache ({e.strerror}): eval and export will ask for --dataset-module')
+    cache.write_record(None, _KIND, _key(record), dataclasses.asdict(record))
 
 
 def is_trusted(train_dir, module):
     """Whether this user trained in `train_dir` with this module, as it is now."""
-    with contextlib.suppress(OSError, UserError):      # no record, a damaged one, no module: not trusted
+    with contextlib.suppress(OSError):      # no module
         record = _record(train_dir, module)
-        path = _path(record.train_dir)
-        return os.stat(path).st_uid == os.getuid() and json_file.read(Record, path, 'remove it') == record
+        for folder in cache.folders_to_read():
+            path = os.path.join(folder, _KIND, f'{_key(record)}.json')
+            with contextlib.suppress(OSError, UserError):       # no record, or a damaged one
+                # The owner: a cache may be shared with others, who must not decide what this user runs.
+                if os.stat(path).st_uid == os.getuid() and json_file.read(Record, path, 'remove it') == record:
+                    return True
     return False
 
 
@@ -49,6 +49,5 @@ def _record(train_dir, module):
         return Record(os.path.realpath(train_dir), os.path.realpath(module), hashlib.sha256(f.read()).hexdigest())
 
 
-def _path(train_dir):
-    name = hashlib.sha256(os.fsencode(train_dir)).hexdigest()
-    return os.path.join(cache_folder(), _FOLDER, f'{name}.json')
+def _key(record):
+    return hashlib.sha256(os.fsencode(f'{os.getuid()} {record.train_dir}')).hexdigest()

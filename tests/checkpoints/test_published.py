@@ -6,10 +6,10 @@ import pytest
 
 from slimtune.checkpoints import published
 from slimtune.checkpoints.checkpoint import Checkpoint
-from slimtune.commands.download import DATA_SETS
+from slimtune.datasets import published_data
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
-from slimtune.storage import http
+from slimtune.storage import checksums
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -114,7 +114,7 @@ def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
 
 def test_without_a_name_all_there_is_is_listed(download):
     said = download()
-    for name in list(published.all_weights()) + list(DATA_SETS):
+    for name in list(published.all_weights()) + published_data.names():
         assert any(line.split()[:1] == [name] for line in said.splitlines())
 
 
@@ -136,7 +136,7 @@ def test_a_record_names_an_archive_and_the_checkpoint_in_it():
 def test_weights_for_another_image_size_are_fetched_by_their_archives_name(download, saved, tarred, tmp_path):
     archive, files = tmp_path / 'mobilenet_v1_0.25_128.tgz', saved(5.0, tf.train.SaverDef.V2)
     archive.write_bytes(tarred({name.replace('model', archive.stem): files[name] for name in files}))
-    (tmp_path / 'sums').write_text(f'{http.sha256(str(archive))}  {archive.name}\n')
+    (tmp_path / 'sums').write_text(f'{checksums.sha256(str(archive))}  {archive.name}\n')
     said = download('mobilenet_v1_0.25_128', '--from', tmp_path, '--checksums', tmp_path / 'sums')
     prefix = published.find_weights('mobilenet_v1_0.25_128')
     assert value(prefix) == 5

@@ -12,7 +12,7 @@ import pytest
 
 from slimtune.checkpoints.checkpoint import Checkpoint
 from slimtune.datasets import dataset_factory
-from slimtune.features.cache import Cache, compute
+from slimtune.features.cache import Cache, Part, compute
 from slimtune.features.cut import IMAGES, find_cut, frozen_graph
 from slimtune.features.feed import Feed
 from slimtune.images import input_pipeline
@@ -69,13 +69,14 @@ def test_features_are_what_the_plain_path_has_at_the_cut(backbone, tmp_path):
         assert [tensor.shape.as_list()[1:] for tensor in cut] == [[1, 1, 256]]
         expected = session.run(end_points['AvgPool_1a'])
         graph = frozen_graph(session, images, cut)
-    cache, there = compute(graph, cut, dataset, inputs, str(tmp_path))
-    again, there_again = compute(graph, cut, dataset, inputs, str(tmp_path))
+    part = Part(graph, cut, dataset, inputs)
+    cache, there = compute(part, str(tmp_path))
+    again, there_again = compute(part, str(tmp_path))
     assert (there, there_again) == (False, True) and again.folder == cache.folder
     array = cache.features[cut[0].name]
     assert array.shape == (dataset.num_samples, 1, 1, 256)
     assert np.abs(array - expected).max() <= 1e-4 * np.abs(expected).max()
-    assert sorted(os.listdir(str(tmp_path))) == [os.path.basename(cache.folder)], 'nothing half-made is left'
+    assert os.listdir(str(tmp_path / 'features')) == [os.path.basename(cache.folder)], 'nothing half-made is left'
 
 
 def test_two_heads_have_two_cuts_behind_their_pooling():
