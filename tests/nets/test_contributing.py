@@ -5,7 +5,7 @@ import re
 import pytest
 
 from slimtune import nets
-from slimtune.commands.nets import text
+from slimtune.commands.nets import lines
 from slimtune.nets import nets_factory, records
 from slimtune.runtime import tf
 
@@ -39,7 +39,7 @@ def test_the_example_of_a_new_net_is_one_record_that_builds_it(example):
 
 
 def test_a_new_net_is_listed_and_has_its_name_in_slims_module(example):
-    assert any(line.split()[:1] == [example.name] for line in text().splitlines())
+    assert any(line.split()[:1] == [example.name] for line in lines())
     assert nets.mobilenet_v2.mobilenet_v2_075 is nets_factory.networks_map[example.name]
 
 
