@@ -18,7 +18,7 @@ def folder(tmp_path, save_variables):
     place = tmp_path / '训练 [a]*'
     place.mkdir()
     for step in (10, 9):
-        save_variables(WEIGHTS, place / ('model.ckpt-%d' % step))
+        save_variables(WEIGHTS, place / f'model.ckpt-{step}')
     return str(place)
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures('cache')
 def saved(tmp_path):
     """saved(value, version) saves a checkpoint of one variable: {name: bytes}, names beginning model.ckpt."""
     def save(value, version=tf.train.SaverDef.V1):
-        folder = tmp_path / ('saved %s' % value)
+        folder = tmp_path / f'saved {value}'
         folder.mkdir()
         with tf.Graph().as_default(), tf.Session() as session:
             variable = tf.get_variable('weights', initializer=np.float32([value] * 1000))

@@ -20,7 +20,7 @@ LENET, CIFARNET = options.Net('lenet'), options.Net('cifarnet')
 
 @pytest.fixture
 def saved(tmp_path, weights_of, save_variables):
-    """saved(net, num_classes, without=scope, changed={variable: array}): the prefix of saved random weights."""
+    """saved(net, num_classes, without=scope, changed={variable: array}): the prefix of random weights."""
     def save(net, num_classes, without='nothing', changed=None, v1=False):
         variables = dict(weights_of(net, num_classes), **(changed or {}))
         variables = {name: value for name, value in variables.items() if not name.startswith(without)}

@@ -189,7 +189,7 @@ def test_tensorboard_gets_slims_tags_at_the_checkpoints_step(tested):
 def test_slims_flags_give_the_same_with_any_batch_size(batch_size, tested, trained, here, tmp_path):
     here('eval', '--checkpoint_path=%s' % (trained / 'pic_lenet'), '--eval_dir=slim', '--dataset_name=pic',
          '--dataset_split_name=validation', '--dataset_dir=%s' % (trained / 'pic'), '--model_name=lenet',
-         '--batch_size=%d' % batch_size)
+         f'--batch_size={batch_size}')
     expected, metrics = metrics_of(tested[0] / 'pic_lenet' / 'eval'), metrics_of(tmp_path / 'slim')
     assert {name: metrics[name] for name in metrics if name != 'checkpoint'} == {
         name: expected[name] for name in expected if name != 'checkpoint'}

@@ -19,7 +19,7 @@ def test_all_probabilities_of_a_large_split_pass_through_little_memory(tmp_path)
             file.append(probabilities)
             parts.append(part)
         together = predictions.join(parts)
-        file.finish(together, ['class %d' % n for n in range(1000)], 'f' * 64, 7, 'train')
+        file.finish(together, [f'class {n}' for n in range(1000)], 'f' * 64, 7, 'train')
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16e6
