@@ -126,25 +126,18 @@ def test_a_terminal_that_lacks_letters_is_no_error():
     assert process.returncode == 0 and b'IMAGE' in process.stdout and process.stderr == b''
 
 
-@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs named pipes')
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_command_says_so_and_exits_with_130(number, trained, tmp_path):
-    waiting = str(tmp_path / 'waiting.png')
-    os.mkfifo(waiting)
-    process = subprocess.Popen([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), waiting], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, encoding='utf-8')
-    pipe = None
-    while pipe is None:         # until predict has opened the image and waits for its bytes
-        assert process.poll() is None
-        try:
-            pipe = os.open(waiting, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.1)
+    image = next((trained / 'pic' / 'one').iterdir())
+    for n in range(5000):
+        os.link(str(image), str(tmp_path / f'{n:04d}.png'))
+    process = subprocess.Popen([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(tmp_path), '--batch-size', '4', '--csv'],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    lines = [process.stdout.readline() for _ in range(2)]       # the header and the first of 5,000 predictions
     process.send_signal(number)
-    time.sleep(1)
-    os.close(pipe)              # what has been begun is finished
-    assert process.communicate(timeout=60) == ('', 'slimtune: stopped\n')
-    assert process.returncode == 130
+    rest, errors = process.communicate(timeout=60)
+    assert errors.endswith('slimtune: stopped\n') and process.returncode == 130
+    assert lines[1].count(',') == lines[0].count(',') and rest.count('\n') < 4999
 
 
 def test_a_command_ends_after_what_was_left_for_its_end_and_takes_nothing_apart():
