@@ -186,7 +186,7 @@ def test_the_best_k_are_named_and_never_more_than_there_are(digit, predicted, tm
     (['EXPORT', 'a.png', '--label-path', 'two.txt'], 1, 'has 3 classes, but two.txt names 2'),
     (['damaged', 'a.png'], 1, 'model.json is damaged'),
     (['cut', 'a.png', '--engine', 'tensorflow'], 1, 'frozen.pb is damaged: export again'),
-    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'is a lenet checkpoint: --model-name lenet')])
+    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'holds lenet, not cifarnet: add --model lenet')])
 def test_what_cannot_be_answered_is_one_line(words, code, message, digit, trained, exported, here, tmp_path):
     digit.save(str(tmp_path / 'a.png'))
     (tmp_path / 'two.txt').write_text('a\nb\n')

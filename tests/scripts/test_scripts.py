@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from slimtune import cli, options
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
@@ -56,7 +55,7 @@ def test_every_command_of_a_script_is_one_that_slimtune_understands(script, tmp_
         assert everything['checkpoint_path'] == head['train_dir'], 'the trained head is kept'
         assert not {'trainable_scopes', 'checkpoint_exclude_scopes'}.intersection(everything)
         downloads = [typed for name, typed, _ in found if name == 'download']
-        assert net.name in WEIGHTS and downloads[0]['output_dir'] == folders['PRETRAINED_CHECKPOINT_DIR']
+        assert net.weights and downloads[0]['output_dir'] == folders['PRETRAINED_CHECKPOINT_DIR']
 
 
 def test_slims_steps_and_rates_are_kept(tmp_path):

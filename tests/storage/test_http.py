@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from slimtune.checkpoints.weights import WEIGHTS
+from slimtune.nets.nets_factory import NETS
 from slimtune.errors import UserError
 from slimtune.storage import http
 from slimtune.storage.archives import Archive
@@ -154,7 +154,7 @@ def test_without_a_network_the_file_and_the_folder_are_named(download, cache, mo
     monkeypatch.setattr(http, 'PAUSES', (0.01,))
     said = download('inception_v3', '--from', 'http://127.0.0.1:1', code=1)
     assert 'http://127.0.0.1:1/inception_v3_2016_08_28.tar.gz cannot be fetched, the connection was refused' in said
-    assert 'carry inception_v3_2016_08_28.tar.gz (%s) into %s' % (WEIGHTS['inception_v3'].address, cache) in said
+    assert 'carry inception_v3_2016_08_28.tar.gz (%s) into %s' % (NETS['inception_v3'].weights.address, cache) in said
 
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(get, mirror, cache):
