@@ -2,7 +2,7 @@
 import datetime
 
 from slimtune import options
-from slimtune.checkpoints.weights import WEIGHTS
+from slimtune.checkpoints.published import all_weights
 from slimtune.datasets import published_data
 from slimtune.errors import UsageError
 from slimtune.storage import cache_contents
@@ -30,7 +30,8 @@ def run(request):
 def archive_names():
     """The names of all published files that may lie in the cache."""
     releases = [published_data.release(name) for name in published_data.names()]
-    archives = list(WEIGHTS.values()) + [archive for release in releases for archive in release.archives]
+    archives = [weights.archive for weights in all_weights().values()]
+    archives += [archive for release in releases for archive in release.archives]
     return sorted({archive.name for archive in archives})
 
 

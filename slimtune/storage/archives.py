@@ -77,7 +77,7 @@ def members(path):
             begin = f.read(40)
         raise UserError(f'{path} is neither a tar nor a zip, it begins with {begin!r}: fetch it again')
     left = limit(path)
-    with explained(path):
+    with reading(path):
         for name, size, stream in read(path):
             left -= size
             if left < 0:
@@ -99,7 +99,7 @@ def index(path):
         archive = zipfile.ZipFile(path)         # closed with the last of these functions
         return {member.name: lambda name=member.stream.name: archive.read(name) for member in members(path)}
     found = {}
-    with explained(path), tarfile.open(path, 'r:') as tar:
+    with reading(path), tarfile.open(path, 'r:') as tar:
         _index_tar(path, tar, '', 0, found)
     return found
 
@@ -111,7 +111,7 @@ def gunzip(path):
     """
     if not _is_gzip(path):
         return read(path)
-    with explained(path), gzip.open(path, 'rb') as f:
+    with reading(path), gzip.open(path, 'rb') as f:
         data = f.read(limit(path) + 1)
     if len(data) > limit(path):
         raise _too_large(path)
@@ -124,7 +124,7 @@ def read_through(path):
         gunzip(path)
         return
     for member in members(path):
-        with explained(path):
+        with reading(path):
             while member.stream.read(_CHUNK):
                 pass
 
@@ -186,7 +186,7 @@ def _is_gzip(path):
 
 
 @contextlib.contextmanager
-def explained(path):
+def reading(path):
     """A damaged archive's errors, as one line."""
     try:
         yield

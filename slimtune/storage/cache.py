@@ -47,6 +47,11 @@ def writable_folder(cache_dir=None):
         return _temporary(f'the cache {folder} cannot be written ({e.strerror})')
 
 
+def is_temporary(folder):
+    """Whether a folder that `writable_folder` returned is removed at the end of this process."""
+    return folder in _fallback
+
+
 def folders_to_read(cache_dir=None):
     """The folders in which a file of the cache may lie: where this process has written first."""
     return list(dict.fromkeys([folder for folder in _fallback if folder] + [cache_folder(cache_dir)]))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from slimtune.errors import UserError
-from slimtune.storage.archives import ALLOWANCE, explained, gunzip, index, kind, members, read_through, unpickle
+from slimtune.storage.archives import ALLOWANCE, gunzip, index, kind, members, read_through, reading, unpickle
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -128,7 +128,7 @@ def test_a_truncated_archive_is_damaged(saved, tarred):
     whole = tarred({'a': os.urandom(100000), 'b': os.urandom(100000)})
     with pytest.raises(UserError, match='is damaged .*: fetch it again'):
         for member in members(saved(whole[:150000])):
-            with explained('archive'):
+            with reading('archive'):
                 member.stream.read()
     with pytest.raises(UserError, match='is damaged'):
         gunzip(saved(gzip.compress(os.urandom(1000))[:500]))
