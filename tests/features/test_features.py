@@ -163,6 +163,13 @@ def test_features_that_do_not_fit_are_reported_and_the_whole_net_runs(train, tmp
     assert 'Features' not in train('off', '--max_number_of_steps', 2, '--feature-cache', 'off')
 
 
+def test_a_cache_that_cannot_be_written_does_not_stop_training(train):
+    said = train('head', '--max_number_of_steps', 2, '--cache-dir', '/proc/x')
+    assert 'the cache /proc/x cannot be written' in said and said.count('--cache-dir FOLDER or SLIMTUNE_CACHE') == 1
+    folder = re.search(r'Features of \d+ images: [\d.]+ MB in (\S+)', said).group(1)
+    assert not folder.startswith('/proc/x') and not os.path.exists(folder) and 'Saved step 2' in said
+
+
 def test_a_command_killed_while_it_computes_leaves_nothing_that_the_next_one_keeps_or_reads(backbone, train, tmp_path):
     words = ['train', '--train_dir', tmp_path / 'killed', '--dataset_dir', 'pic', '--checkpoint_path', 'backbone'] + FLAGS
     script = os.path.join(os.path.dirname(sys.executable), 'slimtune')
