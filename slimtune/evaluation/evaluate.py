@@ -74,8 +74,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
 
 
 def predict_split(model, dataset, tested, engine_options, probabilities):
-    """The Predictions for every image of a split. probabilities: the ProbabilitiesFile that takes the
-    rest."""
+    """The Predictions for every image of a split. probabilities: the ProbabilitiesFile to fill."""
     k = largest_k(tested.top_k, len(model.class_names))
     parts = []
     with contextlib.ExitStack() as stack:

@@ -29,8 +29,7 @@ class _Metrics:
 
 @contextlib.contextmanager
 def replace(eval_dir, num_bytes):
-    """Gives an atomic.Exchange of `eval_dir` for the block: the files appear together when it ends, or none
-    does.
+    """Gives an atomic.Exchange of `eval_dir` for the block: when it ends, all the files appear, or none.
 
     num_bytes: that will be written at least. Raises UserError, before the block, where the folder cannot be
     written or has too little room, and where it holds files of these names that slimtune did not write; and
