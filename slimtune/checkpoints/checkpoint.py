@@ -50,7 +50,7 @@ def find_latest(folder):
 
 
 def listed(folder):
-    """The prefixes of the complete checkpoints that the `checkpoint` file of `folder` lists, the latest last."""
+    """The prefixes of the complete checkpoints that a folder's `checkpoint` file lists, the latest last."""
     names = {_base_name(name) for name in _state(folder)[1]}
     return [prefix for prefix in _all(folder) if os.path.basename(prefix) in names]
 
