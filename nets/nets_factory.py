@@ -50,11 +50,10 @@ def get_net(name):
 
 
 def check_image_size(net, size, single=True):
-    """Raises UserError, before anything is built, for images of `size` x `size` pixels that `net` (a record)
-    cannot take.
+    """Raises UserError for images that a net cannot take, before anything is built.
 
-    single: whether an image has one row of logits, as it must in training; a map of them has no largest
-    image.
+    net: a record. size: the side of the images in pixels. single: whether an image has one row of logits, as
+    it must in training; a map of them has no largest image.
     """
     if size < net.smallest or (single and net.largest and size > net.largest):
         sides = f'{net.smallest} to {net.largest}' if net.largest else f'at least {net.smallest}'
@@ -79,8 +78,7 @@ def module_of(net):
 
 
 def slims_names_of(module):
-    """A module's __getattr__ (PEP 562), which gives it slim's functions: vgg_16, vgg_16_arg_scope,
-    inception_v3_base.
+    """A module's __getattr__ (PEP 562) for slim's names: vgg_16, vgg_16_arg_scope, inception_v3_base.
 
     See `How a name is resolved` above. module: its __name__.
     """

@@ -19,8 +19,8 @@ _UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, LookupError)
 def find(path):
     """The prefix of the checkpoint that `path` names: a folder (its latest), a prefix, or any of its files.
 
-    Checkpoints of 2016 are single files, their own prefix. Raises UserError where there is none, or not all
-    of it.
+    Checkpoints of 2016 are single files, their own prefix. Raises UserError where there is no checkpoint, or
+    only a part of one.
     """
     if os.path.isdir(path):
         prefix = _latest(path)
@@ -50,8 +50,7 @@ def find_latest(folder):
 
 
 def listed(folder):
-    """The prefixes of the complete checkpoints in `folder` that its `checkpoint` file lists, the latest
-    last."""
+    """The prefixes of the complete checkpoints that a folder's `checkpoint` file lists, the latest last."""
     names = {_base_name(name) for name in _state(folder)[1]}
     return [prefix for prefix in _all(folder) if os.path.basename(prefix) in names]
 
@@ -74,8 +73,7 @@ def _base_name(path):
 
 
 def _state(folder):
-    """What the `checkpoint` file says, as (latest path, all paths); ('', []) where there is none or it is
-    damaged."""
+    """The `checkpoint` file as (latest path, all paths); ('', []) where there is none or it is damaged."""
     try:
         state = tf.train.get_checkpoint_state(folder)
     except (tf.errors.OpError, ValueError):
@@ -98,8 +96,7 @@ def step_of(prefix):
 
 
 def files(prefix):
-    """The paths of all files of a checkpoint, sorted. What TensorFlow was still writing when it was killed is
-    not one."""
+    """The paths of all files of a checkpoint, sorted, without those that TensorFlow was still writing."""
     if os.path.isfile(prefix):
         return [prefix]
     return sorted(name for name in glob.glob(glob.escape(prefix) + '.*') if _FILE.sub('', name) == prefix)
@@ -119,8 +116,7 @@ def _first_file(prefix):
 
 
 def _is_table(path):
-    """Whether a file is a checkpoint of 2016: a train folder may hold other files with ckpt in their
-    names."""
+    """Whether a file is a checkpoint of 2016. A folder may hold other files with ckpt in their names."""
     with open(path, 'rb') as f:
         f.seek(max(0, os.path.getsize(path) - len(_TABLE_END)))
         return f.read() == _TABLE_END
@@ -208,6 +204,5 @@ def restore(session, checkpoint, names):
 
 
 def folder_of(path):
-    """The folder that a checkpoint lies in. path: of a folder, which is returned, or of any file of a
-    checkpoint."""
+    """The folder of a checkpoint. path: that folder, or any file of the checkpoint."""
     return path if os.path.isdir(path) else os.path.dirname(path) or '.'

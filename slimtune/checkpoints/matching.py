@@ -1,5 +1,4 @@
-"""Compares checkpoints with nets: which net a checkpoint fits, how many classes it has, why it does not fit a
-net."""
+"""Compares checkpoints with nets: which net one fits, how many classes it has, and why it does not fit."""
 from slimtune.checkpoints.checkpoint import compare, within
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
@@ -51,8 +50,7 @@ def compute_shapes(net, num_classes=2):
 
 
 def explain_mismatch(checkpoint, net, missing=(), differing=(), remedy='name another checkpoint'):
-    """The UserError for a checkpoint that does not fit a net; it names the net that it does fit, where there
-    is one.
+    """The UserError for a checkpoint that does not fit a net. It names the net that the checkpoint does fit.
 
     missing, differing: the variables that the checkpoint lacks, or has in another shape; one of the two.
     remedy: the next step where the checkpoint fits no other net.

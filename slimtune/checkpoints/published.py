@@ -1,5 +1,4 @@
-"""Published weights: which there are (from the nets' records), found in the cache, fetched, and taken out of
-their archives."""
+"""Published weights, from the nets' records: found in the cache, fetched, and taken out of their archives."""
 import dataclasses
 import fnmatch
 import os
@@ -94,11 +93,10 @@ def download_weights(download_options):
 
 
 def extract(path, pattern, folder, name):
-    """Puts the checkpoint in an archive into `folder` as NAME.ckpt, whole. pattern: of its prefix in the
-    archive.
+    """Puts the checkpoint in an archive into `folder` as NAME.ckpt, whole.
 
-    Of several that fit, the one in a folder ema/ (moving averages) is taken. Raises UserError for an archive
-    that holds no such checkpoint, or several.
+    pattern: of the checkpoint's prefix in the archive. Of several that fit, the one in a folder ema/ (moving
+    averages) is taken. Raises UserError for an archive that holds no such checkpoint, or several.
     """
     files = [member.name for member in members(path)]
     prefixes = sorted({re.sub(r'\.index$', '', file) for file in files if file.endswith(('.index', '.ckpt'))})

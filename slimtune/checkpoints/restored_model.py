@@ -1,5 +1,4 @@
-"""A net with its classes and its way of preparing images, restored from a checkpoint, and frozen for
-inference."""
+"""A net with its classes and its preparation of images: restored from a checkpoint, frozen for inference."""
 import dataclasses
 from typing import List
 
@@ -82,10 +81,10 @@ def build(model):
 
 
 def names_in_checkpoint(model):
-    """{variable of the default graph: its name in the model's checkpoint}, averages where the model uses
-    them.
+    """{variable of the default graph: its name in the model's checkpoint}.
 
-    Raises UserError where the checkpoint lacks a variable, or has another shape of it.
+    The names are those of the averages where the model uses them. Raises UserError where the checkpoint lacks
+    a variable, or has another shape of it.
     """
     names = {v: v.op.name for v in slim.get_model_variables()}
     if model.averages:

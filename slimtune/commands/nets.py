@@ -8,8 +8,8 @@ def run(request):
     result(*lines())
     sources = '; '.join(f"{source} ({', '.join(names)})" for source, names in accuracy_sources().items())
     say(f'Accuracy: top-1 / top-5 on ImageNet, in percent, as published: {sources}.')
-    say('resnet_v2 has the preprocessing vgg, as in slim; its published weights were trained with inception at '
-        '299 pixels (--preprocessing-name inception --train-image-size 299).')
+    say('resnet_v2 has the preprocessing vgg, as in slim; its published weights were trained with inception '
+        'at 299 pixels (--preprocessing-name inception --train-image-size 299).')
     next_step('download', 'inception_v3')
 
 
@@ -17,8 +17,9 @@ def lines():
     """The table, a list of lines: one net each."""
     return table(
         ['net', 'pixels', 'parameters', 'multiply-adds', 'preprocessing', 'accuracy', 'weights', 'head'],
-        [[net.name, net.image_size, _millions(net.parameters), _millions(net.multiply_adds), net.preprocessing,
-          _accuracy(net.accuracy), 'published' if net.weights else '-', ', '.join(net.head)]
+        [[net.name, net.image_size, _millions(net.parameters), _millions(net.multiply_adds),
+          net.preprocessing, _accuracy(net.accuracy), 'published' if net.weights else '-',
+          ', '.join(net.head)]
          for net in NETS.values()])
 
 

@@ -65,7 +65,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
         write_csv(files.path('predictions.csv'), predictions, model.class_names)
         with open(files.path('metrics.json'), 'w', encoding='utf-8') as f:
             f.write(json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
-        write_events(files.path(''), metrics)
+        write_events(os.path.dirname(path), metrics)
 
     # Report
     result(*report(metrics))
@@ -74,8 +74,7 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
 
 
 def predict_split(model, dataset, tested, engine_options, probabilities):
-    """The Predictions for every image of a split. probabilities: the ProbabilitiesFile that takes the
-    rest."""
+    """The Predictions for every image of a split. probabilities: the ProbabilitiesFile to fill."""
     k = largest_k(tested.top_k, len(model.class_names))
     parts = []
     with contextlib.ExitStack() as stack:

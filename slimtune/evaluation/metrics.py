@@ -15,12 +15,11 @@ def largest_k(top_k, num_classes):
 
 
 def measure(predictions, class_names, k):
-    """The metrics of a split, as in metrics.json. predictions: Predictions. k: of their in_top_k; see
-    largest_k.
+    """The metrics of a split, as in metrics.json.
 
-    Rows of confusion_matrix are the true classes, columns the predicted ones. Precision is None for a class
-    that was never predicted, recall for one without images. Classes of one name are told apart by their
-    labels.
+    predictions: Predictions. k: of their in_top_k, see largest_k. Rows of confusion_matrix are the true
+    classes, columns the predicted ones. Precision is None for a class that was never predicted, recall for
+    one without images. Classes of one name are told apart by their labels.
     """
     num_classes = len(class_names)
     matrix = np.zeros([num_classes, num_classes], int)

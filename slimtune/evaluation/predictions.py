@@ -37,8 +37,10 @@ class Predictions:
 
 
 def decide(logits, labels, file_names, k):
-    """The Predictions of a batch, and all its probabilities, float32 [n, classes]. logits: [n, classes]. k:
-    of in_top_k."""
+    """The Predictions of a batch and all its probabilities, float32 [n, classes].
+
+    logits: [n, classes]. labels: int [n]. file_names: n times bytes. k: of in_top_k.
+    """
     exponentials = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
     classes = logits.argmax(1)
@@ -102,8 +104,7 @@ class ProbabilitiesFile:
             self._rows.close()
 
     def finish(self, predictions, class_names, checkpoint_sha256, step, split):
-        """Adds the other arrays. Raises UserError where there were more or fewer images than the data set
-        counts."""
+        """Adds the other arrays. Raises UserError where there were more or fewer images than announced."""
         self.close()
         if self._left:
             raise UserError(f'{len(predictions.labels)} images were read from the records, but '

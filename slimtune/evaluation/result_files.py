@@ -11,6 +11,7 @@ from slimtune.errors import UserError
 from slimtune.evaluation.predictions import CSV_HEADER
 from slimtune.storage import atomic, json_file
 
+NAMES = ('metrics.json', 'predictions.csv', 'probabilities.npz')
 _OTHER_FOLDER = 'choose another folder with --eval-dir'
 _NOT_OURS = f'slimtune eval did not write this file and does not replace it: {_OTHER_FOLDER}'
 _OLD_CSV_HEADER = ['file', 'class', 'answer', 'probability', 'right']       # of versions before 1
@@ -28,8 +29,7 @@ class _Metrics:
 
 @contextlib.contextmanager
 def replace(eval_dir, num_bytes):
-    """Gives an atomic.Exchange of `eval_dir` for the block: the files appear together when it ends, or none
-    does.
+    """Gives an atomic.Exchange of `eval_dir` for the block: when it ends, all the files appear, or none.
 
     num_bytes: that will be written at least. Raises UserError, before the block, where the folder cannot be
     written or has too little room, and where it holds files of these names that slimtune did not write; and
@@ -39,6 +39,7 @@ def replace(eval_dir, num_bytes):
     with contextlib.ExitStack() as stack:
         try:
             exchange = stack.enter_context(atomic.exchange(eval_dir))
+            exchange.remove([name for name in NAMES if os.path.exists(os.path.join(eval_dir, name))])
             free = shutil.disk_usage(eval_dir).free
         except OSError as e:
             raise UserError(f'{eval_dir} cannot be written ({e.strerror}): {_OTHER_FOLDER}')
@@ -55,8 +56,7 @@ def replace(eval_dir, num_bytes):
 
 def _check_owned(eval_dir):
     """Raises UserError where a file that would be replaced is not slimtune's."""
-    metrics, table, probabilities = (os.path.join(eval_dir, name) for name in (
-        'metrics.json', 'predictions.csv', 'probabilities.npz'))
+    metrics, table, probabilities = (os.path.join(eval_dir, name) for name in NAMES)
     if os.path.exists(metrics):
         json_file.read(_Metrics, metrics, _NOT_OURS)
     if os.path.exists(table):
