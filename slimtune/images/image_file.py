@@ -68,6 +68,8 @@ _LOSSY = ('JPEG', 'WEBP', 'JPEG2000', 'AVIF')
 _JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')      # what may end the coded part of a JPEG
 _METADATA_CHUNKS = (b'iCCP', b'tEXt', b'zTXt', b'iTXt', b'eXIf')    # of a PNG
 
+# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed; not so 64 MB.
+Image.core.set_block_size(64 << 20)
 _giant_turn = threading.RLock()
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
