@@ -33,11 +33,20 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from slimtune.errors import UserError
 from slimtune.images import tiff
 from slimtune.images.orientation import TURNS, png_chunks, read_orientation, without_orientation
 
 with contextlib.suppress(ImportError):      # Pillow 11.3 and later
     from PIL import AvifImagePlugin  # noqa: F401
+
+
+def _limit(variable, default):
+    value = os.environ.get(variable)
+    if value and not (value.isdigit() and int(value)):
+        raise UserError(f'{variable}={value}: it must be a number of pixels, at least 1')
+    return int(value or default)
+
 
 #: The formats that are read, Pillow's other plug-ins are not tried: EPS would start Ghostscript.
 FORMATS = [name for name in ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI',
@@ -56,7 +65,7 @@ _OTHER_FORMATS = [
 #: The largest file that is read, in bytes.
 MAX_BYTES = 1 << 30
 #: The largest image that is read, in pixels; by default Pillow's own limit.
-MAX_PIXELS = int(os.environ.get('SLIMTUNE_MAX_PIXELS') or 178_956_970)
+MAX_PIXELS = _limit('SLIMTUNE_MAX_PIXELS', 178_956_970)
 _LONGEST_SIDE = 1_000_000       # of a PNG that TensorFlow reads
 _LONGEST_JPEG_SIDE = 65_500
 #: Images of more pixels than this are decoded one at a time.
