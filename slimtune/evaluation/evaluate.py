@@ -67,7 +67,7 @@ def answer(tested_model, dataset, tested, engine_options):
     answering = agreement.open_engine(tested_model, (engine_options.engine, engine_options.precision), k,
                                 lambda: input_pipeline.sample_images(dataset, tested_model.inputs, agreement.PROVED_ON))
     parts, batches = [], input_pipeline.read(dataset, tested_model.inputs, tested.batch_size, tested.num_preprocessing_threads)
-    with input_pipeline.explained(), progress('evaluating', dataset.num_samples) as bar:
+    with input_pipeline.explain_errors(), progress('evaluating', dataset.num_samples) as bar:
         for images, truth, names in itertools.islice(batches, tested.max_num_batches):
             parts.append((answering.run(images, truth)[0], truth, names))
             bar.advance(len(truth))

@@ -94,7 +94,10 @@ def test_a_shuffle_that_memory_does_not_hold_still_shows_every_image(digits_set,
 
 
 def sorted_shards(folder, per_class, shards, size=(8, 8)):
-    """Records sorted by class: image n of class c has the grey value 20 * c + n % 20. Returns their data set."""
+    """Records sorted by class: image n of class c has the grey value 20 * c + n % 20.
+
+    Returns their data set.
+    """
     images = [(label, n) for label, count in enumerate(per_class) for n in range(count)]
     paths = []
     for shard in range(shards):
@@ -153,13 +156,13 @@ def test_a_record_without_an_image_is_one_line(style, tmp_path):
     with pytest.raises(UserError, match=told):
         next(input_pipeline.read(dataset, Input(style, 8), 1))
     with tf.Graph().as_default(), tf.Session() as session, pytest.raises(UserError, match=told), \
-            input_pipeline.explained():
+            input_pipeline.explain_errors():
         session.run(input_pipeline.training_batches(dataset, Input(style, 8), 1, 0, 0))
 
 
 def test_other_errors_that_speak_of_images_are_no_damaged_records():
     """The placeholder of training is called `images`."""
-    with tf.Graph().as_default(), tf.Session() as session, input_pipeline.explained():
+    with tf.Graph().as_default(), tf.Session() as session, input_pipeline.explain_errors():
         images = tf.placeholder(tf.float32, [2, 2], 'images')
         with pytest.raises(tf.errors.InvalidArgumentError):
             session.run(tf.identity(images))
