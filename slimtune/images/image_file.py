@@ -59,8 +59,7 @@ _LONGEST_SIDE = 1_000_000       # of a PNG that TensorFlow reads
 _LONGEST_JPEG_SIDE = 65_500
 #: Images of more pixels than this are decoded one at a time.
 _GIANT = 16_000_000
-#: An image of more pixels that is not lossy is stored as JPEG all the same: its PNG would take 50 MB and
-#: more.
+#: A lossless image of more pixels is stored as JPEG all the same: its PNG would take 50 MB and more.
 _LARGEST_LOSSLESS = 25_000_000
 _GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16L', 'I;16B')
 _LOSSY = ('JPEG', 'WEBP', 'JPEG2000', 'AVIF')
@@ -71,6 +70,7 @@ _giant_turn = threading.RLock()
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, without the file's name
 
 
 class BadImage(Exception):
