@@ -75,7 +75,8 @@ def execute(argv):
 
 
 def start(name, typed, words):
-    """Runs the command `name`. typed: {option: value} of the command line. words: its words without an option."""
+    """Runs the command `name`. typed: {option: value} of the command line. words: its words without an
+    option."""
     if sys.platform == 'win32':
         raise UserError('slimtune runs on Linux and macOS. On Windows, install it in WSL')
     if typed.get('verbose'):
@@ -130,9 +131,9 @@ def parse(name, argv):
 def normalise(name, argv):
     """slim's, absl's and our spellings as ({option: value}, [words without an option]).
 
-    `-` in option names becomes `_`, abbreviations are completed (slim's flags first), switches get a value (`--x`, `--nox`),
-    a list of scopes that is broken by a space beside its comma is joined. What follows `--` is words.
-    """
+    `-` in option names becomes `_`, abbreviations are completed (slim's flags first), switches get a value
+    (`--x`, `--nox`), a list of scopes that is broken by a space beside its comma is joined. What follows `--`
+    is words. """
     known, typed, words, tokens = options.command_options(name), {}, [], list(argv)
     while tokens:
         token = tokens.pop(0)
@@ -179,7 +180,8 @@ def _option(command, known, text, spelled):
 
 
 def run():
-    """The console script. A closed terminal and SIGTERM end a command like Ctrl-C does: what is open is finished first."""
+    """The console script. A closed terminal and SIGTERM end a command like Ctrl-C does: what is open is
+    finished first."""
     def stop(number, frame):
         raise KeyboardInterrupt
     for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
@@ -195,8 +197,8 @@ def run():
 
 
 def leave(code):
-    """Ends the process at once. Taking TensorFlow's graphs apart, object by object, takes half a second more. code: [exit
-    code], or [] after an error that nobody expected, which Python ends with its traceback."""
+    """Ends the process at once. Taking TensorFlow's graphs apart, object by object, takes half a second more.
+    code: [exit code], or [] after an error that nobody expected, which Python ends with its traceback."""
     if code:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ValueError, OSError):      # closed: by logging, which wrote what it held, or a reader

@@ -2,7 +2,8 @@
 
 
 class UserError(Exception):
-    """A mistake of the user's, or of the machine's that the user can mend. Printed as one line; exit code 1."""
+    """A mistake of the user's, or of the machine's that the user can mend. Printed as one line; exit code
+    1."""
 
     exit_code = 1
 

@@ -1,4 +1,5 @@
-"""What a person sees: lines, bars and tables. A bar where somebody watches, plain lines where the output is piped.
+"""What a person sees: lines, bars and tables. A bar where somebody watches, plain lines where the output is
+piped.
 
 Lines go through absl's logging, so that slim's `--alsologtostderr` and `--verbosity` act on them.
 """
@@ -19,7 +20,8 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Standard:
-    """sys.stdout or sys.stderr as it is when something is written: tests and a closed terminal put another in its place."""
+    """sys.stdout or sys.stderr as it is when something is written: tests and a closed terminal put another in
+    its place."""
 
     def __init__(self, name):
         self._name = name
@@ -29,10 +31,11 @@ class _Standard:
 
 
 def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False):
-    """Sends what is said to standard output, or with `to_stderr` to standard error (the answers have the output then).
+    """Sends what is said to standard output, or with `to_stderr` to standard error (the answers have the
+    output then).
 
-    quiet: results and errors only. verbose, verbosity: as absl's. prefix: absl's prefix of date and module before each line.
-    """
+    quiet: results and errors only. verbose, verbosity: as absl's. prefix: absl's prefix of date and module
+    before each line. """
     handler = logging.get_absl_handler()
     handler.python_handler.stream = _Standard('stderr' if to_stderr else 'stdout')
     if not prefix:
@@ -46,11 +49,12 @@ def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False
 
 
 def visible(text):
-    """`text` as one line that shows what would act on a terminal, as Python writes it: a line break is \\n, ESC is \\x1b.
+    """`text` as one line that shows what would act on a terminal, as Python writes it: a line break is \\n,
+    ESC is \\x1b.
 
-    Escaped are control characters (line breaks and tabs too), marks that change the direction of writing, line and
-    paragraph separators, and bytes of a file name that are not UTF-8. Names of files and classes may hold them all.
-    """
+    Escaped are control characters (line breaks and tabs too), marks that change the direction of writing,
+    line and paragraph separators, and bytes of a file name that are not UTF-8. Names of files and classes may
+    hold them all. """
     return _ACTING.sub(lambda match: _escape(match.group()), text)
 
 
@@ -85,13 +89,15 @@ def result(*lines):
 
 
 def data(line):
-    """A line of CSV or JSON on standard output: as it is for a program, visible where it is printed on a terminal."""
+    """A line of CSV or JSON on standard output: as it is for a program, visible where it is printed on a
+    terminal."""
     sys.stdout.write(f'{visible(line) if sys.stdout.isatty() else line}\n')
     sys.stdout.flush()
 
 
 def next_step(*words, first=()):
-    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell here.
+    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell
+    here.
 
     first: the arguments of a command that must run before it; both are one line to paste.
     """
@@ -105,7 +111,8 @@ def _quoted(word):
 
 
 def table(headers, rows, title=None):
-    """Rows of cells as lines, columns aligned (numbers to the right), Chinese and other wide letters included."""
+    """Rows of cells as lines, columns aligned (numbers to the right), Chinese and other wide letters
+    included."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -156,7 +163,8 @@ class _Lines:
 
 @contextlib.contextmanager
 def progress(what, total=None, unit='images'):
-    """A bar for the block's work: gives an object whose `advance(n, text)` moves it. total: None where the end is open."""
+    """A bar for the block's work: gives an object whose `advance(n, text)` moves it. total: None where the
+    end is open."""
     if not watched():
         yield _Lines(what, total, unit)
         return
@@ -169,7 +177,8 @@ def progress(what, total=None, unit='images'):
             return Text('%.1f %s/s' % (task.finished_speed or task.speed or 0, unit))
 
     stream = logging.get_absl_handler().python_handler.stream
-    # What is printed meanwhile goes above the bar, but only where it is the same terminal: `slimtune predict --json > file`
+    # What is printed meanwhile goes above the bar, but only where it is the same terminal: `slimtune predict
+    # --json > file`
     bar = Progress(TextColumn('{task.description}', markup=False), BarColumn(),
                    TextColumn(f"{{task.completed:.0f}}/{total or '?'}"), Rate(), TimeRemainingColumn(),
                    TextColumn('{task.fields[text]}', markup=False), console=Console(file=stream), transient=True,
@@ -186,8 +195,8 @@ class Stop:
 
 @contextlib.contextmanager
 def stopping():
-    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved. A second
-    Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved.
+    A second Ctrl-C stops at once."""
     stop = Stop()
 
     def ask(number, frame):

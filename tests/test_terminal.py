@@ -1,4 +1,5 @@
-"""What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of anybody's."""
+"""What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of
+anybody's."""
 import csv
 import io
 import json

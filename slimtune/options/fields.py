@@ -12,11 +12,11 @@ TRUE, FALSE = ('true', 't', '1', 'yes', 'y'), ('false', 'f', '0', 'no', 'n')
 def option(default, help, folder=dataclasses.MISSING, choices=None, slim=True, kind=None, only=None, least=None, most=None):
     """A field that is a flag.
 
-    default: slim's default. folder: slimtune's default, where the folder form has another. choices: the accepted values.
-    slim: slim's scripts have this flag, so that its abbreviations win. kind: 'path' (`~` and `$VARIABLES` are expanded
-    where it is typed) or 'scopes' (spaces around commas are ignored). only: the values that this version supports, of a
-    flag whose other values come later. least, most: the smallest and the largest number, both accepted.
-    """
+    default: slim's default. folder: slimtune's default, where the folder form has another. choices: the
+    accepted values. slim: slim's scripts have this flag, so that its abbreviations win. kind: 'path' (`~` and
+    `$VARIABLES` are expanded where it is typed) or 'scopes' (spaces around commas are ignored). only: the
+    values that this version supports, of a flag whose other values come later. least, most: the smallest and
+    the largest number, both accepted. """
     return dataclasses.field(default=default, metadata={
         'help': help, 'folder': default if folder is dataclasses.MISSING else folder, 'choices': choices, 'slim': slim,
         'kind': kind, 'only': only, 'least': least, 'most': most})
@@ -28,7 +28,8 @@ def flag(name):
 
 
 def value_of(field, text):
-    """The value of an option that was typed as `text`. Raises UsageError: the option, the text and what was expected."""
+    """The value of an option that was typed as `text`. Raises UsageError: the option, the text and what was
+    expected."""
     try:
         value = _CONVERT[field.type](text)
     except ValueError:

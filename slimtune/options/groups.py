@@ -1,9 +1,9 @@
-"""Every option, written once: name, type, default, help and range. Names are slim's where slim's scripts have the flag.
+"""Every option, written once: name, type, default, help and range. Names are slim's where slim's scripts have
+the flag.
 
-A command's options are frozen dataclasses by concern; from their fields come the flags, the help, the rows of `run.json`
-and docs/options.md. `default` is slim's; `folder` is slimtune's own, used when the command's first word is a folder (see
-`request.understand`).
-"""
+A command's options are frozen dataclasses by concern; from their fields come the flags, the help, the rows of
+`run.json` and docs/options.md. `default` is slim's; `folder` is slimtune's own, used when the command's first
+word is a folder (see `request.understand`). """
 import dataclasses
 
 from slimtune.options.fields import option
@@ -186,7 +186,7 @@ class Machines:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tested:
+class Evaluation:
     """Checkpoint to evaluate, and the metrics."""
     checkpoint_path: str = option('/tmp/tfmodel/', 'Train folder or checkpoint. Of a folder, the latest checkpoint.', folder=None,
                                   kind='path')
@@ -209,7 +209,7 @@ class Tested:
 
 
 @dataclasses.dataclass(frozen=True)
-class Exported:
+class Export:
     """Checkpoint to export, and the files to write."""
     checkpoint_path: str = option(None, 'Train folder or checkpoint. Of a folder, the latest checkpoint.', slim=False,
                                   kind='path')
@@ -232,7 +232,7 @@ class Exported:
 
 
 @dataclasses.dataclass(frozen=True)
-class Predicted:
+class Prediction:
     """Checkpoint for prediction, and the output format."""
     checkpoint_path: str = option(None, 'Exported folder, train folder or checkpoint. Also the first word.', slim=False,
                                   kind='path')

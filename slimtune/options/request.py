@@ -1,4 +1,5 @@
-"""A request: what each command accepts, and its options filled in from the command line, run.json and the defaults."""
+"""A request: what each command accepts, and its options filled in from the command line, run.json and the
+defaults."""
 import dataclasses
 import enum
 
@@ -10,27 +11,28 @@ from slimtune.options.groups import (
     Data,
     Download,
     Engine,
-    Exported,
+    Evaluation,
+    Export,
     Machines,
     Net,
     Optimizer,
-    Predicted,
+    Prediction,
     Run,
     Schedule,
     Start,
     Terminal,
-    Tested,
 )
 from slimtune.options.run_file import RunFile, load_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: the option that the first word sets, if any.
+    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: the option that the first
+    word sets, if any.
 
-    rest: what the words after it are. reads_run: options that are not typed come from run.json beside the checkpoint.
-    defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's own.
-    """
+    rest: what the words after it are. reads_run: options that are not typed come from run.json beside the
+    checkpoint. defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's
+    own. """
     summary: str
     groups: tuple
     first: str = None
@@ -46,14 +48,14 @@ COMMANDS = {
     'train': Command('Fine-tune a net on images.',
                      (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal), first='dataset_dir',
                      example='slimtune train pic --model mobilenet_v1_025'),
-    'eval': Command('Evaluate a net on held-out images.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
+    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal), first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
-    'export': Command('Export a net with its weights, class names and preprocessing.', (Exported, Data, Net, Terminal),
+    'export': Command('Export a net with its weights, class names and preprocessing.', (Export, Data, Net, Terminal),
                       first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Classify images.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='images',
+    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path', rest='images',
                        reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
     'download': Command('Download published weights and data sets.', (Download, Terminal), first='dataset_name',
@@ -77,7 +79,8 @@ def defaults(command, form):
 
 
 def shown_default(command, name):
-    """An option's default as text: slim's, and behind it the folder form's where that differs; '' without one."""
+    """An option's default as text: slim's, and behind it the folder form's where that differs; '' without
+    one."""
     slim, folder = (defaults(command, form)[name] for form in ('slim', 'folder'))
     if isinstance(slim, bool) or slim in (None, ''):      # the help says what happens without
         return ''
@@ -85,7 +88,8 @@ def shown_default(command, name):
 
 
 class Averages(enum.Enum):
-    """Which weights of a checkpoint are loaded: USE their moving averages, IGNORE them, or use them IF_PRESENT."""
+    """Which weights of a checkpoint are loaded: USE their moving averages, IGNORE them, or use them
+    IF_PRESENT."""
     USE = 'use'
     IGNORE = 'ignore'
     IF_PRESENT = 'if present'
@@ -95,10 +99,9 @@ class Averages(enum.Enum):
 class Request:
     """What a command is asked to do.
 
-    groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder (slimtune's
-    defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after the first. typed:
-    {option: value}, only what was on the command line.
-    """
+    groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder
+    (slimtune's defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after
+    the first. typed: {option: value}, only what was on the command line. """
     groups: dict
     folder_form: bool
     run: RunFile
@@ -110,7 +113,8 @@ class Request:
 
     @property
     def averages(self):
-        """The Averages of the command line: --moving-average-decay, else IF_PRESENT in the folder form, else IGNORE."""
+        """The Averages of the command line: --moving-average-decay, else IF_PRESENT in the folder form, else
+        IGNORE."""
         decay = self.typed.get('moving_average_decay')
         if decay is None:
             return Averages.IF_PRESENT if self.folder_form else Averages.IGNORE
@@ -118,11 +122,11 @@ class Request:
 
 
 def understand(command, typed, words):
-    """The Request of a command line: an option's value is what was typed, else what run.json says, else the default.
+    """The Request of a command line: an option's value is what was typed, else what run.json says, else the
+    default.
 
-    typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too many, UserError
-    for a damaged run.json.
-    """
+    typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too
+    many, UserError for a damaged run.json. """
     row, typed, words = COMMANDS[command], dict(typed), list(words)
     folder_form = bool(words) and row.first is not None and row.first not in typed
     if folder_form:

@@ -1,4 +1,5 @@
-"""run.json: the options and classes of a training, so that eval, export and predict need not be told again."""
+"""run.json: the options and classes of a training, so that eval, export and predict need not be told
+again."""
 import dataclasses
 import json
 import os
@@ -17,9 +18,8 @@ class RunFile:
     """What a run.json holds. `RunFile({})` stands for a folder without one.
 
     options: {option: value} of the training, without those that were None. classes: their names, by label.
-    image_size: side of the net's input in pixels. channels: of the net's input, 1 or 3. seed: of the training.
-    path: the file, None where there is none.
-    """
+    image_size: side of the net's input in pixels. channels: of the net's input, 1 or 3. seed: of the
+    training. path: the file, None where there is none. """
     options: Dict[str, object]
     classes: Optional[List[str]] = None
     image_size: Optional[int] = None
@@ -29,7 +29,8 @@ class RunFile:
 
 
 def save_run(folder, option_groups, **metadata):
-    """Writes FOLDER/run.json: the options of these dataclass instances, and metadata: RunFile's other fields."""
+    """Writes FOLDER/run.json: the options of these dataclass instances, and metadata: RunFile's other
+    fields."""
     from slimtune.storage.atomic import write_text
     options = {}
     for group in option_groups:
@@ -41,9 +42,8 @@ def save_run(folder, option_groups, **metadata):
 def load_run(path):
     """The RunFile beside a checkpoint. path: a train folder, or any file of a checkpoint in it.
 
-    Raises UserError where a value has another type than expected, or lies outside its option's range: it names file, key,
-    value and expectation.
-    """
+    Raises UserError where a value has another type than expected, or lies outside its option's range: it
+    names file, key, value and expectation. """
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     name = os.path.join(folder, NAME)
     if not os.path.isfile(name):

@@ -1,8 +1,8 @@
-"""Which data set modules this user trained with: eval and export run a module that run.json names only if it is one of them.
+"""Which data set modules this user trained with: eval and export run a module that run.json names only if it
+is one of them.
 
-A train folder may come from somebody else, so the record lies outside of it, in the cache: a file per user and train folder.
-It counts only for the same folder and the same bytes of the module.
-"""
+A train folder may come from somebody else, so the record lies outside of it, in the cache: a file per user
+and train folder. It counts only for the same folder and the same bytes of the module. """
 import contextlib
 import dataclasses
 import hashlib
@@ -25,8 +25,8 @@ class Record:
 def remember(train_dir, module):
     """Records that this user trains in `train_dir` with the data set module at the path `module`.
 
-    Only for a module that was typed. Where the cache cannot be written, eval and export ask for the module again.
-    """
+    Only for a module that was typed. Where the cache cannot be written, eval and export ask for the module
+    again. """
     record = _record(train_dir, module)
     cache.write_record(None, _KIND, _key(record), dataclasses.asdict(record))
 

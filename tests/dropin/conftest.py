@@ -8,7 +8,8 @@ import pytest
 
 @pytest.fixture(scope='session')
 def flowers(real_data, slimtune_in, tmp_path_factory):
-    """A folder of real flowers, flowers/train and flowers/validation, converted in the order of classes that slim had."""
+    """A folder of real flowers, flowers/train and flowers/validation, converted in the order of classes that
+    slim had."""
     place = tmp_path_factory.mktemp('flowers')
     (place / 'flowers').mkdir()
     for split in ('train', 'validation'):

@@ -1,4 +1,5 @@
-"""frozen.pb under the names that slim with freeze_graph gave: what a line's software reads goes on working."""
+"""frozen.pb under the names that slim with freeze_graph gave: what a line's software reads goes on
+working."""
 import subprocess
 import sys
 
@@ -40,7 +41,8 @@ OUTPUTS = {
 
 @pytest.fixture
 def frozen(weights_of, save_variables, here, tmp_path):
-    """frozen(net, size): exports random weights of 3 classes; returns (the checkpoint's prefix, frozen.pb)."""
+    """frozen(net, size): exports random weights of 3 classes; returns (the checkpoint's prefix,
+    frozen.pb)."""
     def export(net, size):
         prefix = save_variables(weights_of(net, 3), tmp_path / 'model.ckpt-7')
         (tmp_path / 'label.txt').write_text('a\nb\nc\n')
@@ -51,7 +53,8 @@ def frozen(weights_of, save_variables, here, tmp_path):
 
 
 def by_slim(net, size, prefix):
-    """The frozen graph that slim's export_inference_graph.py and TensorFlow's freeze_graph make of a checkpoint."""
+    """The frozen graph that slim's export_inference_graph.py and TensorFlow's freeze_graph make of a
+    checkpoint."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
         images = tf.placeholder(name='input', dtype=tf.float32, shape=[None, size, size, nets_factory.NETS[net].channels])
         nets_factory.get_network_fn(net, num_classes=3, is_training=False)(images)

@@ -1,4 +1,5 @@
-"""The user's own data set module, written for slim as the tutorial says, from training to the exported bundle."""
+"""The user's own data set module, written for slim as the tutorial says, from training to the exported
+bundle."""
 import json
 
 import pytest
@@ -11,7 +12,8 @@ NET = ['--model_name=lenet', '--preprocessing_name=lenet']
 
 @pytest.fixture
 def write(tmp_path):
-    """write(dialect, **other) writes the module my_set.py of the grey records and returns the flag that names it."""
+    """write(dialect, **other) writes the module my_set.py of the grey records and returns the flag that names
+    it."""
     def module(dialect='2020', **other):
         (tmp_path / 'my_set.py').write_text(module_text({'train': 48, 'validation': 12}, 3, dialect, **other))
         return ['--dataset-module', 'my_set.py']

@@ -1,4 +1,5 @@
-"""The shell lines of slim's README, of its scripts and of the tutorial, `python X.py` replaced by `slimtune Y`."""
+"""The shell lines of slim's README, of its scripts and of the tutorial, `python X.py` replaced by `slimtune
+Y`."""
 import os
 import shlex
 

@@ -1,9 +1,9 @@
-"""Slim mode is slim: with slim's flags the first ten losses are those of a graph of tf_slim's own layers and losses.
+"""Slim mode is slim: with slim's flags the first ten losses are those of a graph of tf_slim's own layers and
+losses.
 
-What is compared is the real command with a graph written here, from the same weights and on the same batches, which
-data.training_batches gives for a seed. There is no augmentation, for lenet's preprocessing has none. Dropout's mask is the
-one thing borrowed from slimtune: tf_slim's own is another at every run.
-"""
+What is compared is the real command with a graph written here, from the same weights and on the same batches,
+which data.training_batches gives for a seed. There is no augmentation, for lenet's preprocessing has none.
+Dropout's mask is the one thing borrowed from slimtune: tf_slim's own is another at every run. """
 import glob
 import importlib
 
@@ -97,7 +97,8 @@ def straight(rate, steps, end):
     return lambda step: tf.train.polynomial_decay(rate, step, steps, end)
 
 
-# Whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing). 48 images, so an epoch is 6 batches.
+# Whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing). 48 images, so an epoch
+# is 6 batches.
 FLAGS = {
     'the tutorial': (
         'mobilenet_v1_025', ['--learning_rate=0.001', '--learning_rate_decay_type=fixed', '--optimizer=rmsprop',
@@ -113,8 +114,8 @@ FLAGS = {
         'lenet', ['--optimizer=momentum', '--label_smoothing=0.1', '--learning_rate_decay_type=polynomial',
                   '--num_epochs_per_decay=1'], momentum, straight(0.01, 6, 0.0001), 0.00004, 0.1),
     'adam': ('lenet', ['--optimizer=adam', '--weight_decay=0.001'], adam, staircase(0.01, 12, 0.94), 0.001, 0),
-    # At slim's rate of 0.001 two runs of tf_slim's own graph part by 5% at the third step: batch norm over eight 1x1 maps makes
-    # much of float noise. So the weights hardly move here.
+    # At slim's rate of 0.001 two runs of tf_slim's own graph part by 5% at the third step: batch norm over
+    # eight 1x1 maps makes much of float noise. So the weights hardly move here.
     'finetune_inception_v3, auxiliary logits': (
         'inception_v3', ['--learning_rate=1e-7', '--learning_rate_decay_type=fixed', '--label_smoothing=0.1'], rmsprop,
         fixed(1e-7), 0.00004, 0.1),
@@ -122,7 +123,8 @@ FLAGS = {
 
 
 def prepared(net, dataset, weight_decay):
-    """The net on the training batches of the default graph: (logits, auxiliary logits or None, one-hot labels)."""
+    """The net on the training batches of the default graph: (logits, auxiliary logits or None, one-hot
+    labels)."""
     build, side = NETS[net]
     images, labels = input_pipeline.training_batches(dataset, Input('lenet', side), BATCH, SEED, 0)
     return build(images, dataset.num_classes, weight_decay) + (slim.one_hot_encoding(labels, dataset.num_classes),)

@@ -1,8 +1,7 @@
 """slim's scripts as clients of slimtune's libraries, their import lines changed and nothing else.
 
-slim's eval_image_classifier.py and export_inference_graph.py themselves are not part of this project: the two scripts below
-are our own, but call what those call, in the same order and with the same arguments.
-"""
+slim's eval_image_classifier.py and export_inference_graph.py themselves are not part of this project: the two
+scripts below are our own, but call what those call, in the same order and with the same arguments. """
 import os
 import subprocess
 import sys

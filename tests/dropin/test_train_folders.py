@@ -1,4 +1,5 @@
-"""Train folders both ways: what slim wrote is tested, shipped and trained on; what slimtune writes loads in slim's graph."""
+"""Train folders both ways: what slim wrote is tested, shipped and trained on; what slimtune writes loads in
+slim's graph."""
 import glob
 import json
 import os
@@ -89,7 +90,8 @@ def test_predict_gives_slims_probabilities(running, folder, name, flags, right, 
 
 
 def decoded_as_slim_does(paths):
-    """Images as slim fed them to this net: TensorFlow's default JPEG decoding, Inception's evaluation preprocessing."""
+    """Images as slim fed them to this net: TensorFlow's default JPEG decoding, Inception's evaluation
+    preprocessing."""
     preprocess = preprocessing_factory.get_preprocessing('inception_v1', is_training=False)
     with tf.Graph().as_default(), tf.Session() as session:
         encoded = tf.placeholder(tf.string, [])
@@ -142,7 +144,8 @@ def test_the_folder_form_uses_averages_where_there_are_any_and_says_so(here, flo
 
 
 def test_labels_of_another_order_or_number_are_refused(here, flowers, slims, copied, tmp_path):
-    """slim's folders do not say what their classes are called: the records do, and label files are compared with them."""
+    """slim's folders do not say what their classes are called: the records do, and label files are compared
+    with them."""
     folder, sorted_names = os.path.join(slims, 'head_rmsprop'), ['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']
     (tmp_path / 'label.txt').write_text('\n'.join(sorted_names))
     said = here('eval', '--checkpoint_path=%s' % folder, '--dataset_split_name=validation', '--label_path=label.txt',
@@ -240,7 +243,8 @@ def test_training_starts_from_the_single_file_of_2016(slims, here, flowers, valu
 
 
 def test_what_slimtune_trains_loads_in_slims_own_graph(copied, here, flowers, slims):
-    """A graph as slim's eval script builds it, and a plain Saver on it: every variable is found, slots and averages too."""
+    """A graph as slim's eval script builds it, and a plain Saver on it: every variable is found, slots and
+    averages too."""
     folder = copied('all_momentum_ema')
     go_on(here, flowers, folder, 201, '--optimizer=momentum', '--batch-norm=update', *AVERAGES)
     theirs = glob.glob(os.path.join(slims, 'all_momentum_ema', 'model.ckpt-200.index'))[0][:-len('.index')]

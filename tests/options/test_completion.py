@@ -10,7 +10,8 @@ from slimtune import options
 from slimtune.nets.nets_factory import NETS
 from slimtune.options import completion
 
-# The script, then a command line that ends where the Tab was pressed, taken apart by readline's rules: = is a word of its own.
+# The script, then a command line that ends where the Tab was pressed, taken apart by readline's rules: = is a
+# word of its own.
 ASK = '''{script}
 COMP_WORDS=({words}) COMP_CWORD={last}
 _slimtune
@@ -56,7 +57,8 @@ def test_elsewhere_the_shell_completes_files():
 
 
 def test_a_tab_in_an_interactive_bash(tmp_path):
-    """The script, loaded as its first line says, and a Tab where a person presses it. What slimtune is given is printed."""
+    """The script, loaded as its first line says, and a Tab where a person presses it. What slimtune is given
+    is printed."""
     import pty
     (tmp_path / 'rc').write_text(f'PATH={os.path.dirname(sys.executable)}:$PATH\neval "$(slimtune --completion bash)"\n'
                                  'slimtune() { printf "<%s>" "$@"; echo done; }\nPS1=READY\n')

@@ -15,7 +15,8 @@ open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'was_run'), 'w').c
 
 @pytest.fixture
 def received(trained, tmp_path):
-    """A copy of a train folder whose run.json names a module beside it; `was_run` appears there when the module runs."""
+    """A copy of a train folder whose run.json names a module beside it; `was_run` appears there when the
+    module runs."""
     shutil.copytree(str(trained / 'pic_lenet'), str(tmp_path / 'received'))
     (tmp_path / 'received' / 'notes.py').write_text(MODULE)
     return tmp_path / 'received'
