@@ -4,6 +4,7 @@ Nothing here imports TensorFlow or numpy; a command's module is imported when it
 """
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import itertools
@@ -17,12 +18,16 @@ from slimtune import machine, options
 from slimtune.errors import UsageError, UserError, nearest
 from slimtune.options.fields import FALSE, TRUE, value_of
 
-#: {command: the module of slimtune.commands whose `run(request)` runs it}
-MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
-           'nets': 'nets', 'download': 'download'}
+#: {command: its module in slimtune.commands, whose `run(request)` runs it}
+MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export',
+           'predict': 'predict', 'nets': 'nets', 'download': 'download'}
 HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
 SHORT = {'t': 'tensorflow_data_dir'}
-GARBAGE = 100000    # objects between two collections: at Python's 700 it walks over a graph's objects again and again
+#: What to do about an error of the operating system, by its number.
+ADVICE = {errno.ENOSPC: 'make room and type the same command again',
+          errno.EDQUOT: 'make room and type the same command again'}
+# Objects between two garbage collections: at Python's 700 it walks over a graph's objects again and again.
+GARBAGE = 100000
 
 
 def main(argv=None):
@@ -43,7 +48,8 @@ def main(argv=None):
     except OSError as e:
         if e.filename is None and e.errno is None:
             raise
-        _report(f'{e.strerror or e}: {e.filename}' if e.filename else str(e.strerror or e))
+        parts = [e.strerror or str(e), e.filename, ADVICE.get(e.errno)]
+        _report(': '.join(str(part) for part in parts if part))
         return 1
 
 
@@ -86,8 +92,9 @@ def start(name, typed, words):
         warnings.simplefilter('ignore')
     from slimtune import terminal
     absl = typed.get('alsologtostderr') or typed.get('logtostderr')
-    terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False), verbosity=typed.get('verbosity', 0),
-                   to_stderr=absl or name == 'predict', prefix=absl)     # the predictions have standard output for themselves
+    terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False),
+                   verbosity=typed.get('verbosity', 0), prefix=absl,
+                   to_stderr=absl or name == 'predict')     # standard output is for its predictions alone
     request = options.understand(name, typed, words)
     importlib.import_module('slimtune.commands.' + MODULES[name]).run(request)
 
@@ -97,16 +104,20 @@ def command_name(word):
     if word in MODULES:
         return word
     near = nearest(word, MODULES, 1)
-    raise UsageError(f'no command {word}: ' + (f'did you mean {near[0]}?' if near else f'expected {", ".join(MODULES)}'))
+    advice = f'did you mean {near[0]}?' if near else f'expected {", ".join(MODULES)}'
+    raise UsageError(f'no command {word}: {advice}')
 
 
 def overview():
     """The text of `slimtune` without arguments."""
     rows = [f'  {name:<9} {command.summary}' for name, command in options.COMMANDS.items()]
     return '\n'.join([
-        'slimtune fine-tunes image classifiers: from a folder of images to a tested, exported net.', '', 'Commands:', *rows, '',
-        'Start with a folder that has one subfolder of images per class:', f'  {options.COMMANDS["convert"].example}',
-        'Options of a command: slimtune COMMAND --help. Versions: slimtune --version. Shell completion: slimtune --completion bash'])
+        'slimtune fine-tunes image classifiers: from a folder of images to a tested, exported net.',
+        '', 'Commands:', *rows, '',
+        'Start with a folder that has one subfolder of images per class:',
+        f'  {options.COMMANDS["convert"].example}',
+        'Options of a command: slimtune COMMAND --help. Versions: slimtune --version.',
+        'Completion of commands and options with Tab: slimtune --completion bash'])
 
 
 def version():
@@ -123,8 +134,8 @@ def parse(name, argv):
     command = options.COMMANDS[name]
     if words and command.first is None or len(words) > 1 and command.rest is None:
         extra = words[0 if command.first is None else 1]
-        raise UsageError(f"unexpected word {extra}: an option's value follows its name, as in --option=value; "
-                         f'see slimtune {name} --help')
+        raise UsageError(f"unexpected word {extra}: an option's value follows its name, as in "
+                         f'--option=value; see slimtune {name} --help')
     return typed, words
 
 
@@ -133,7 +144,8 @@ def normalise(name, argv):
 
     `-` in option names becomes `_`, abbreviations are completed (slim's flags first), switches get a value
     (`--x`, `--nox`), a list of scopes that is broken by a space beside its comma is joined. What follows `--`
-    is words. """
+    is words.
+    """
     known, typed, words, tokens = options.command_options(name), {}, [], list(argv)
     while tokens:
         token = tokens.pop(0)
@@ -176,7 +188,8 @@ def _option(command, known, text, spelled):
         if matching:
             raise UsageError(f'{spelled} could be {" or ".join(map(options.flag, matching))}')
     near = ', '.join(map(options.flag, nearest(text, known)))
-    raise UsageError(f'no option {spelled}{f": did you mean {near}?" if near else ""}; see slimtune {command} --help')
+    advice = f': did you mean {near}?' if near else ''
+    raise UsageError(f'no option {spelled}{advice}; see slimtune {command} --help')
 
 
 def run():
@@ -201,7 +214,8 @@ def leave(code):
     code: [exit code], or [] after an error that nobody expected, which Python ends with its traceback."""
     if code:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError, OSError):      # closed: by logging, which wrote what it held, or a reader
+            # The stream may be closed: by logging, which has flushed it, or by a reader.
+            with contextlib.suppress(ValueError, OSError):
                 stream.flush()
         os._exit(code[0])
 

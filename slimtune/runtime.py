@@ -1,7 +1,8 @@
 """TensorFlow's version-1 API and tf_slim, the same on both runtimes: `from slimtune.runtime import tf, slim`.
 
 The only module that imports TensorFlow, and the only one that knows of two versions: 1.14 on Python 3.7, and
-2.21 on Python 3.11 to 3.13, there through `tensorflow.compat.v1` with version-2 behaviour disabled. """
+2.21 on Python 3.11 to 3.13, there through `tensorflow.compat.v1` with version-2 behaviour disabled.
+"""
 import contextlib
 import importlib
 import os
@@ -86,7 +87,8 @@ def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
 
     cpu_only: no GPU is used. bfloat16: matrix products and convolutions are computed in bfloat16 (see
     `trains_in_bfloat16`); variables stay float32. once: the graph is run a single time, which takes less time
-    than optimizing it. fed: a tensor in the middle of the graph is fed. """
+    than optimizing it. fed: a tensor in the middle of the graph is fed.
+    """
     config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {})
     config.gpu_options.allow_growth = True
     rewriting = config.graph_options.rewrite_options
@@ -105,7 +107,8 @@ def next_of(dataset):
     """The tensors of a tf.data pipeline's next element.
 
     Without TensorFlow 2's autotuner: it has nothing to tune here, and closing a session can block for up to a
-    minute until the autotuner's thread wakes. """
+    minute until the autotuner's thread wakes.
+    """
     if CURRENT:
         settings = tf.data.Options()
         settings.autotune.enabled = False
@@ -152,7 +155,8 @@ def _conv2d_gradient(op, gradient):
     """The gradients of a convolution, as matrix products where its kernel covers the whole map.
 
     Inception v3's auxiliary head has such a one, 5x5x128 to 768: at batch 32, TensorFlow 1.14's own gradient
-    takes 250 ms, the matrix products 7. """
+    takes 250 ms, the matrix products 7.
+    """
     images, weights = op.inputs
     kernel = weights.shape.as_list()
     if op.get_attr('padding') != b'VALID' or images.shape.as_list()[1:] != kernel[:3]:
@@ -160,7 +164,8 @@ def _conv2d_gradient(op, gradient):
         return nn_grad._Conv2DGrad(op, gradient)
     flat = tf.reshape(gradient, [-1, kernel[3]])
     of_images = tf.matmul(flat, tf.reshape(weights, [-1, kernel[3]]), transpose_b=True)
-    of_weights = tf.matmul(tf.reshape(images, [-1, kernel[0] * kernel[1] * kernel[2]]), flat, transpose_a=True)
+    of_weights = tf.matmul(tf.reshape(images, [-1, kernel[0] * kernel[1] * kernel[2]]), flat,
+                           transpose_a=True)
     return tf.reshape(of_images, tf.shape(images)), tf.reshape(of_weights, kernel)
 
 

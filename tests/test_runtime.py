@@ -52,7 +52,8 @@ def test_no_pipeline_has_an_autotuner(monkeypatch):
     """Closing a session sometimes waits for its thread (1 time in 4, for 4 seconds after 6 seconds of
     work)."""
     iterate, seen = tf.data.make_one_shot_iterator, []
-    monkeypatch.setattr(tf.data, 'make_one_shot_iterator', lambda dataset: seen.append(dataset) or iterate(dataset))
+    monkeypatch.setattr(tf.data, 'make_one_shot_iterator', lambda dataset: seen.append(dataset)
+                        or iterate(dataset))
     with tf.Graph().as_default():
         next_of(tf.data.Dataset.range(3))
     assert seen[0].options().autotune.enabled is False

@@ -34,5 +34,6 @@ def _check_module(module, run):
     """Refuses a module that only run.json names, unless this user trained with it: a received folder must not
     run code."""
     if not trust.is_trusted(os.path.dirname(run.path), module):
-        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if you know it and '
+        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: '
+                        f'if you know it and '
                         f'trust it, add --dataset-module {shlex.quote(module)}')

@@ -32,7 +32,8 @@ class Command:
 
     rest: what the words after it are. reads_run: options that are not typed come from run.json beside the
     checkpoint. defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's
-    own. """
+    own.
+    """
     summary: str
     groups: tuple
     first: str = None
@@ -43,26 +44,29 @@ class Command:
 
 
 COMMANDS = {
-    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal), first='tensorflow_data_dir',
-                       example='slimtune convert -t pic'),
+    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal),
+                       first='tensorflow_data_dir', example='slimtune convert -t pic'),
     'train': Command('Fine-tune a net on images.',
-                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal), first='dataset_dir',
-                     example='slimtune train pic --model mobilenet_v1_025'),
-    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal), first='checkpoint_path',
+                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
+                     first='dataset_dir', example='slimtune train pic --model mobilenet_v1_025'),
+    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal),
+                    first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
-    'export': Command('Export a net with its weights, class names and preprocessing.', (Export, Data, Net, Terminal),
-                      first='checkpoint_path', reads_run=True,
+    'export': Command('Export a net with its weights, class names and preprocessing.',
+                      (Export, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path', rest='images',
+    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path',
+                       rest='images',
                        reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
-    'download': Command('Download published weights and data sets.', (Download, Terminal), first='dataset_name',
-                        example='slimtune download inception_v3'),
+    'download': Command('Download published weights and data sets.', (Download, Terminal),
+                        first='dataset_name', example='slimtune download inception_v3'),
 }
 #: The options that eval, export and predict take from run.json.
-FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name', 'preprocessing_name', 'use_grayscale')
+FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name',
+            'preprocessing_name', 'use_grayscale')
 
 
 def command_options(command):
@@ -101,7 +105,8 @@ class Request:
 
     groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder
     (slimtune's defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after
-    the first. typed: {option: value}, only what was on the command line. """
+    the first. typed: {option: value}, only what was on the command line.
+    """
     groups: dict
     folder_form: bool
     run: RunFile
@@ -126,14 +131,16 @@ def understand(command, typed, words):
     default.
 
     typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too
-    many, UserError for a damaged run.json. """
+    many, UserError for a damaged run.json.
+    """
     row, typed, words = COMMANDS[command], dict(typed), list(words)
     folder_form = bool(words) and row.first is not None and row.first not in typed
     if folder_form:
         typed[row.first] = value_of(command_options(command)[row.first], words.pop(0))
     elif words and row.rest is None:
         raise UsageError(f'{words[0]} and {flag(row.first)}={typed[row.first]}: give one of them')
-    run = load_run(typed['checkpoint_path']) if row.reads_run and typed.get('checkpoint_path') else RunFile({})
+    path = typed.get('checkpoint_path')
+    run = load_run(path) if row.reads_run and path else RunFile({})
     values = defaults(command, 'folder' if folder_form or run.path else 'slim')
     values.update({name: run.options[name] for name in FROM_RUN if name in values and name in run.options})
     values.update(typed)

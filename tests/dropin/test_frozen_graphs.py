@@ -31,11 +31,16 @@ with tf.Graph().as_default():
 '''
 # What slim's README and its users' scripts call the output.
 OUTPUTS = {
-    'inception_v1': 'InceptionV1/Logits/Predictions/Reshape_1', 'inception_v3': 'InceptionV3/Predictions/Reshape_1',
-    'inception_v4': 'InceptionV4/Logits/Predictions', 'inception_resnet_v2': 'InceptionResnetV2/Logits/Predictions',
-    'mobilenet_v1_025': 'MobilenetV1/Predictions/Reshape_1', 'mobilenet_v2': 'MobilenetV2/Predictions/Reshape_1',
-    'resnet_v1_50': 'resnet_v1_50/predictions/Reshape_1', 'resnet_v2_50': 'resnet_v2_50/predictions/Reshape_1',
-    'vgg_16': 'vgg_16/fc8/squeezed', 'nasnet_mobile': 'final_layer/predictions', 'lenet': 'Predictions/Reshape_1',
+    'inception_v1': 'InceptionV1/Logits/Predictions/Reshape_1',
+    'inception_v3': 'InceptionV3/Predictions/Reshape_1',
+    'inception_v4': 'InceptionV4/Logits/Predictions',
+    'inception_resnet_v2': 'InceptionResnetV2/Logits/Predictions',
+    'mobilenet_v1_025': 'MobilenetV1/Predictions/Reshape_1',
+    'mobilenet_v2': 'MobilenetV2/Predictions/Reshape_1',
+    'resnet_v1_50': 'resnet_v1_50/predictions/Reshape_1',
+    'resnet_v2_50': 'resnet_v2_50/predictions/Reshape_1',
+    'vgg_16': 'vgg_16/fc8/squeezed', 'nasnet_mobile': 'final_layer/predictions',
+    'lenet': 'Predictions/Reshape_1',
 }
 
 
@@ -56,7 +61,8 @@ def by_slim(net, size, prefix):
     """The frozen graph that slim's export_inference_graph.py and TensorFlow's freeze_graph make of a
     checkpoint."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
-        images = tf.placeholder(name='input', dtype=tf.float32, shape=[None, size, size, nets_factory.NETS[net].channels])
+        images = tf.placeholder(name='input', dtype=tf.float32,
+                                shape=[None, size, size, nets_factory.NETS[net].channels])
         nets_factory.get_network_fn(net, num_classes=3, is_training=False)(images)
         tf.train.Saver().restore(session, prefix)
         return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [OUTPUTS[net]])

@@ -25,7 +25,8 @@ def test_a_module_written_for_slim_goes_the_whole_way_unchanged(dialect, write, 
     data = write(dialect) + ['--dataset_dir=%s' % grey_records]
     said = here('train', '--train_dir=train_dir', '--max_number_of_steps=3', '--batch_size=8', *(data + NET))
     assert '48 images, 3 classes' in said and 'note:' not in said
-    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir', '--dataset_split_name=validation', *(data + NET))
+    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
+                '--dataset_split_name=validation', *(data + NET))
     assert 'of 12 images' in said
     with open(str(tmp_path / 'eval_dir' / 'metrics.json')) as f:
         assert json.load(f)['classes'] == ['zero', 'one', 'two']
@@ -35,8 +36,10 @@ def test_a_module_written_for_slim_goes_the_whole_way_unchanged(dialect, write, 
 
 
 @pytest.mark.parametrize('other, message', [
-    ({'label': 'image/class/defect'}, 'reads the label from the feature image/class/defect, slimtune from image/class/label'),
-    ({'image': '"image/raw", "image/format"'}, 'reads the image from the feature image/raw, slimtune from image/encoded'),
+    ({'label': 'image/class/defect'}, 'reads the label from the feature image/class/defect, slimtune from '
+                                      'image/class/label'),
+    ({'image': '"image/raw", "image/format"'}, 'reads the image from the feature image/raw, slimtune from '
+                                               'image/encoded'),
 ])
 def test_a_decoder_of_other_features_is_refused_before_training(other, message, write, grey_records, here):
     said = here('train', *(write(**other) + ['--dataset_dir=%s' % grey_records] + NET), code=1)
@@ -46,7 +49,8 @@ def test_a_decoder_of_other_features_is_refused_before_training(other, message, 
 def test_a_name_that_nobody_registered_works_where_its_records_lie(grey_records, here):
     data = ['--dataset_name=mine', '--dataset_dir=%s' % grey_records]
     here('train', '--train_dir=train_dir', '--max_number_of_steps=1', '--batch_size=8', *(data + NET))
-    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir', '--dataset_split_name=validation', *(data + NET))
+    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
+                '--dataset_split_name=validation', *(data + NET))
     assert 'of 12 images' in said
 
 
@@ -54,12 +58,13 @@ def test_imagenet_without_its_background_has_a_thousand_classes(grey_records, he
     """labels 1 to 1000 of 1001, `%s-*`; VGG and ResNet v1 are trained with --labels_offset=1."""
     from slimtune.runtime import tf
     with tf.python_io.TFRecordWriter(str(tmp_path / 'train-00000-of-00001')) as writer:
-        for record in tf.python_io.tf_record_iterator(str(grey_records / 'mine_train_00000-of-00002.tfrecord')):
+        shard = str(grey_records / 'mine_train_00000-of-00002.tfrecord')
+        for record in tf.python_io.tf_record_iterator(shard):
             example = tf.train.Example.FromString(record)
             example.features.feature['image/class/label'].int64_list.value[0] += 1
             writer.write(example.SerializeToString())
-    said = here('train', '--train_dir=train_dir', '--dataset_dir=.', '--labels_offset=1', '--max_number_of_steps=1',
-                '--batch_size=8', *NET)
+    said = here('train', '--train_dir=train_dir', '--dataset_dir=.', '--labels_offset=1',
+                '--max_number_of_steps=1', '--batch_size=8', *NET)
     assert '24 images, 1000 classes' in said
     assert values(tmp_path / 'train_dir')['LeNet/fc4/biases'].shape == (1000,)
     assert "of 24 images" in here('eval', 'train_dir', '--dataset_split_name=train')

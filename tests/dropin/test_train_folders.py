@@ -60,14 +60,16 @@ def evaluated(here, flowers, tmp_path):
 def largest_difference(answers, expected):
     """Between {image: probabilities} and expected.json's, over all 200 images."""
     assert set(answers) == set(expected) and len(expected) == 200
-    return max(np.abs(np.array(answers[sample_image]) - expected[sample_image]).max() for sample_image in expected)
+    return max(np.abs(np.array(answers[sample_image]) - expected[sample_image]).max()
+               for sample_image in expected)
 
 
 # What slim's net answers
 
 @pytest.mark.parametrize('running', ['tensorflow', 'openvino'], indirect=True)
 @each_run
-def test_eval_finds_as_many_right_as_slim_did(running, folder, name, flags, right, evaluated, slims, expected):
+def test_eval_finds_as_many_right_as_slim_did(running, folder, name, flags, right, evaluated, slims,
+                                              expected):
     metrics = evaluated(os.path.join(slims, folder), '--engine', running, *flags)
     assert expected[name]['correct'] == right
     assert (metrics['n'], metrics['averages']) == (200, bool(flags))
@@ -76,10 +78,11 @@ def test_eval_finds_as_many_right_as_slim_did(running, folder, name, flags, righ
 
 @pytest.mark.parametrize('running', ['tensorflow', 'openvino'], indirect=True)
 @each_run
-def test_predict_gives_slims_probabilities(running, folder, name, flags, right, here, flowers, slims, expected):
-    said = here('predict', os.path.join(slims, folder), flowers / 'validation', '--json', '--engine', running, '--label-path',
-                os.path.join(slims, 'label.txt'), '--moving_average_decay=%s' % (flags[0].split('=')[1] if flags else 0),
-                *(NET + SIZE))
+def test_predict_gives_slims_probabilities(running, folder, name, flags, right, here, flowers, slims,
+                                           expected):
+    said = here('predict', os.path.join(slims, folder), flowers / 'validation', '--json', '--engine', running,
+                '--label-path', os.path.join(slims, 'label.txt'),
+                flags[0] if flags else '--moving_average_decay=0', *(NET + SIZE))
     with open(os.path.join(slims, 'label.txt')) as f:
         classes = f.read().split()
     answers = {}
@@ -105,13 +108,17 @@ def read(path):
 
 
 @each_run
-def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, right, here, flowers, slims, expected, tmp_path):
-    here('export', '--checkpoint_path=%s' % os.path.join(slims, folder), '--output-dir=bundle', '--image_size=128',
+def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, right, here, flowers, slims,
+                                                       expected, tmp_path):
+    here('export', '--checkpoint_path=%s' % os.path.join(slims, folder), '--output-dir=bundle',
+         '--image_size=128',
          '--label-path', os.path.join(slims, 'label.txt'), *(dataset(flowers) + NET + flags))
-    paths = {sample_image: str(flowers / 'validation' / sample_image) for sample_image in expected[name]['probabilities']}
+    paths = {sample_image: str(flowers / 'validation' / sample_image)
+             for sample_image in expected[name]['probabilities']}
     bundle = tmp_path / 'bundle'
 
-    frozen = engines.load(engines.read_graph(str(bundle / 'frozen.pb'))).run(decoded_as_slim_does(list(paths.values())))[1]
+    engine = engines.load(engines.read_graph(str(bundle / 'frozen.pb')))
+    frozen = engine.run(decoded_as_slim_does(list(paths.values())))[1]
     assert largest_difference(dict(zip(paths, frozen)), expected[name]['probabilities']) <= 0.001
 
     sample_images = [read(path) for path in paths.values()]
@@ -121,7 +128,8 @@ def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, righ
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ['serve'], str(bundle / 'saved_model'))
         signature = loaded.signature_def['serving_default']
-        served = session.run(signature.outputs['probabilities'].name, {signature.inputs['image_bytes'].name: sample_images})
+        served = session.run(signature.outputs['probabilities'].name,
+                             {signature.inputs['image_bytes'].name: sample_images})
     for answers in (encoded, served):
         assert largest_difference(dict(zip(paths, answers)), expected[name]['probabilities']) <= 0.02
 
@@ -138,18 +146,21 @@ def test_the_folder_form_uses_averages_where_there_are_any_and_says_so(here, flo
     said = here('eval', folder, '--eval_dir=eval', *(dataset(flowers) + NET + SIZE))
     assert 'model.ckpt-200, step 200, moving averages' in said and 'Accuracy 35.5% of 200' in said
     sample_image = sorted((flowers / 'validation' / 'tulips').iterdir())[0]
-    assert 'moving averages of %s' % folder in here('predict', folder, sample_image, '--label-path', labels, *(NET + SIZE))
-    said = here('export', folder, '--output-dir=bundle', '--image_size=128', '--label-path', labels, *(dataset(flowers) + NET))
+    assert 'moving averages of %s' % folder in here('predict', folder, sample_image, '--label-path', labels,
+                                                    *(NET + SIZE))
+    said = here('export', folder, '--output-dir=bundle', '--image_size=128', '--label-path', labels,
+                *(dataset(flowers) + NET))
     assert 'moving averages of %s' % folder in said
 
 
 def test_labels_of_another_order_or_number_are_refused(here, flowers, slims, copied, tmp_path):
     """slim's folders do not say what their classes are called: the records do, and label files are compared
     with them."""
-    folder, sorted_names = os.path.join(slims, 'head_rmsprop'), ['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']
+    folder, sorted_names = os.path.join(slims, 'head_rmsprop'), ['daisy', 'dandelion', 'roses', 'sunflowers',
+                                                                 'tulips']
     (tmp_path / 'label.txt').write_text('\n'.join(sorted_names))
-    said = here('eval', '--checkpoint_path=%s' % folder, '--dataset_split_name=validation', '--label_path=label.txt',
-                *(dataset(flowers) + NET + SIZE), code=1)
+    said = here('eval', '--checkpoint_path=%s' % folder, '--dataset_split_name=validation',
+                '--label_path=label.txt', *(dataset(flowers) + NET + SIZE), code=1)
     assert 'label.txt names other classes than the records of flowers' in said
     (tmp_path / 'label.txt').write_text('\n'.join(sorted_names[:4]))
     said = here('predict', folder, flowers / 'validation', '--label_path=label.txt', *(NET + SIZE), code=1)
@@ -157,7 +168,8 @@ def test_labels_of_another_order_or_number_are_refused(here, flowers, slims, cop
 
 
 def test_a_train_folder_of_other_classes_is_refused(here, grey_records, copied):
-    said = here('train', '--train_dir=%s' % copied('head_rmsprop'), '--dataset_name=mine', '--dataset_dir=%s' % grey_records,
+    said = here('train', '--train_dir=%s' % copied('head_rmsprop'), '--dataset_name=mine',
+                '--dataset_dir=%s' % grey_records,
                 '--train_image_size=128', '--max_number_of_steps=700', *NET, code=1)
     assert 'model.ckpt-600 has 5 classes, but the data has 3' in said
 
@@ -191,12 +203,14 @@ def test_a_folder_without_its_checkpoint_file_or_moved_or_without_meta_is_tested
 # Training goes on
 
 def go_on(here, flowers, folder, steps, *flags):
-    return here('train', '--train_dir=%s' % folder, '--dataset_split_name=train', '--train_image_size=128', '--batch_size=8',
-                '--max_number_of_steps=%d' % steps, '--log_every_n_steps=1', '--seed=1', *(dataset(flowers) + NET + list(flags)))
+    return here('train', '--train_dir=%s' % folder, '--dataset_split_name=train', '--train_image_size=128',
+                '--batch_size=8',
+                '--max_number_of_steps=%d' % steps, '--log_every_n_steps=1', '--seed=1',
+                *(dataset(flowers) + NET + list(flags)))
 
 
-HEAD = ['--checkpoint_exclude_scopes=MobilenetV1/Logits', '--trainable_scopes=MobilenetV1/Logits', '--optimizer=rmsprop',
-        '--learning_rate=0.01', '--feature-cache=off']
+HEAD = ['--checkpoint_exclude_scopes=MobilenetV1/Logits', '--trainable_scopes=MobilenetV1/Logits',
+        '--optimizer=rmsprop', '--learning_rate=0.01', '--feature-cache=off']
 
 
 def test_training_goes_on_with_slims_steps_and_slots(copied, here, flowers, values, save_variables, tmp_path):
@@ -213,7 +227,8 @@ def test_training_goes_on_with_slims_steps_and_slots(copied, here, flowers, valu
     # The slots act: with the same weights and slots begun afresh, the same batches lead elsewhere.
     without = tmp_path / 'without'
     without.mkdir()
-    save_variables({name: value for name, value in before.items() if 'RMSProp' not in name}, without / 'model.ckpt-600')
+    save_variables({name: value for name, value in before.items() if 'RMSProp' not in name},
+                   without / 'model.ckpt-600')
     assert 'begun afresh' in go_on(here, flowers, without, 602, *HEAD)
     weights = 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'
     assert not np.allclose(values(without)[weights], after[weights], atol=1e-6)
@@ -222,8 +237,8 @@ def test_training_goes_on_with_slims_steps_and_slots(copied, here, flowers, valu
 def test_training_goes_on_with_slims_averages(copied, here, flowers, values):
     folder = copied('all_momentum_ema')
     before = values(folder)
-    said = go_on(here, flowers, folder, 201, '--optimizer=momentum', '--label_smoothing=0.1', '--learning_rate=0.01',
-                 '--batch-norm=update', *AVERAGES)
+    said = go_on(here, flowers, folder, 201, '--optimizer=momentum', '--label_smoothing=0.1',
+                 '--learning_rate=0.01', '--batch-norm=update', *AVERAGES)
     assert 'begun afresh' not in said
     after = values(folder)
     assert set(after) == set(before) and after['global_step'] == 201
@@ -233,9 +248,10 @@ def test_training_goes_on_with_slims_averages(copied, here, flowers, values):
 
 
 def test_training_starts_from_the_single_file_of_2016(slims, here, flowers, values, tmp_path):
-    go_on(here, flowers, tmp_path / 'new', 1, '--checkpoint_path=%s' % os.path.join(slims, 'head_rmsprop_v1_format.ckpt'),
+    single_file = os.path.join(slims, 'head_rmsprop_v1_format.ckpt')
+    go_on(here, flowers, tmp_path / 'new', 1, '--checkpoint_path=%s' % single_file,
           '--trainable_scopes=MobilenetV1/Logits', '--learning_rate=0.0001')
-    theirs, ours = values(os.path.join(slims, 'head_rmsprop_v1_format.ckpt')), values(tmp_path / 'new')
+    theirs, ours = values(single_file), values(tmp_path / 'new')
     assert ours['global_step'] == 1
     for name in theirs:
         same = np.array_equal(theirs[name], ours[name])
