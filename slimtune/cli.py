@@ -20,7 +20,7 @@ from slimtune.options.fields import FALSE, TRUE, value_of
 
 #: {command: its module in slimtune.commands, whose `run(request)` runs it}
 MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export',
-           'predict': 'predict', 'nets': 'nets', 'download': 'download'}
+           'predict': 'predict', 'nets': 'nets', 'download': 'download', 'cache': 'cache'}
 HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
 SHORT = {'t': 'tensorflow_data_dir'}
 #: What to do about an error of the operating system, by its number.

@@ -138,15 +138,6 @@ def test_the_documentation_has_every_option_as_it_is():
     assert tables == text('docs/options.md'), 'python scripts/options_table.py > docs/options.md'
 
 
-def test_the_readme_shows_what_was_measured():
-    results = os.path.join(HOUSE, 'benchmarks', 'results')
-    for name in sorted(os.listdir(results)):
-        if name.endswith('.md'):
-            assert text(os.path.join(results, name)) in text('README.md'), name
-        elif name.endswith('.png'):
-            assert '(benchmarks/results/%s)' % name in text('README.md')
-
-
 def test_an_option_that_commands_share_is_of_one_type():
     types = {}
     for command in options.COMMANDS:

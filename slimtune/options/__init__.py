@@ -6,6 +6,7 @@ from slimtune.options.groups import (
     DECAYS,
     OPTIMIZERS,
     Cache,
+    CacheContents,
     Convert,
     Data,
     Download,
@@ -34,7 +35,8 @@ from slimtune.options.request import (
 )
 from slimtune.options.run_file import RunFile, load_run, save_run
 
-__all__ = ['Averages', 'COMMANDS', 'Cache', 'Command', 'Convert', 'DECAYS', 'Data', 'Download', 'Engine',
+__all__ = ['Averages', 'COMMANDS', 'Cache', 'CacheContents', 'Command', 'Convert', 'DECAYS', 'Data',
+           'Download', 'Engine',
            'Evaluation', 'Export', 'FROM_RUN', 'Machines', 'Net', 'OPTIMIZERS', 'Optimizer', 'Prediction',
            'Request', 'Run', 'RunFile', 'Schedule', 'Start', 'Terminal', 'command_options', 'defaults',
            'flag', 'load_run', 'option', 'save_run', 'scopes', 'shown_default', 'understand']

@@ -7,6 +7,7 @@ from slimtune.errors import UsageError
 from slimtune.options.fields import flag, value_of
 from slimtune.options.groups import (
     Cache,
+    CacheContents,
     Convert,
     Data,
     Download,
@@ -58,11 +59,13 @@ COMMANDS = {
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
     'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path',
-                       rest='images',
-                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
+                       rest='images', reads_run=True,
+                       example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
     'download': Command('Download published weights and data sets.', (Download, Terminal),
                         first='dataset_name', example='slimtune download inception_v3'),
+    'cache': Command('List what the cache holds, and remove it.', (CacheContents, Terminal),
+                     example='slimtune cache --max-size 5'),
 }
 #: The options that eval, export and predict take from run.json.
 FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name',
