@@ -146,7 +146,7 @@ def normalise(name, argv):
     (`--x`, `--nox`), a list of scopes that is broken by a space beside its comma is joined. What follows `--`
     is words.
     """
-    known, typed, words, tokens = options.command_options(name), {}, [], list(argv)
+    fields, typed, words, tokens = options.command_options(name), {}, [], list(argv)
     while tokens:
         token = tokens.pop(0)
         if token == '--':
@@ -155,8 +155,8 @@ def normalise(name, argv):
             words.append(token)
             continue
         spelled, equals, value = token.partition('=')
-        option, implied = _option(name, known, spelled.lstrip('-').replace('-', '_'), spelled)
-        field = known[option]
+        option, implied = _option(name, fields, spelled.lstrip('-').replace('-', '_'), spelled)
+        field = fields[option]
         if field.type is bool:
             if implied is None and not equals and tokens and tokens[0].lower() in TRUE[:1] + FALSE[:1]:
                 value = tokens.pop(0)
@@ -173,21 +173,21 @@ def normalise(name, argv):
     return typed, words
 
 
-def _option(command, known, text, spelled):
+def _option(command, fields, text, spelled):
     """The option that `text` means: (name, 'false' for --noNAME else None)."""
-    text = SHORT[text] if SHORT.get(text) in known else text
-    if text in known:
+    text = SHORT[text] if SHORT.get(text) in fields else text
+    if text in fields:
         return text, None
     denied = re.sub('^no_?', '', text)
-    if denied != text and denied in known and known[denied].type is bool:
+    if denied != text and denied in fields and fields[denied].type is bool:
         return denied, 'false'
-    for candidates in ([n for n in known if known[n].metadata['slim']], list(known)):
+    for candidates in ([n for n in fields if fields[n].metadata['slim']], list(fields)):
         matching = [n for n in candidates if n.startswith(text)]
         if len(matching) == 1:
             return matching[0], None
         if matching:
             raise UsageError(f'{spelled} could be {" or ".join(map(options.flag, matching))}')
-    near = ', '.join(map(options.flag, nearest(text, known)))
+    near = ', '.join(map(options.flag, nearest(text, fields)))
     advice = f': did you mean {near}?' if near else ''
     raise UsageError(f'no option {spelled}{advice}; see slimtune {command} --help')
 

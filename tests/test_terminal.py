@@ -82,9 +82,9 @@ def test_answers_go_to_the_file_and_the_bar_to_the_terminal(trained, digits, tmp
 def test_quiet_leaves_results_and_errors(trained, here, tmp_path):
     assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps',
                 2, '--quiet') == ''
-    said = here('eval', 'net', '--quiet')
-    assert re.search(r'^Accuracy \d+\.\d% of \d+ images', said,
-                     re.M) and 'Next:' not in said and 'event file' not in said
+    printed = here('eval', 'net', '--quiet')
+    assert re.search(r'^Accuracy \d+\.\d% of \d+ images', printed,
+                     re.M) and 'Next:' not in printed and 'event file' not in printed
     assert here('eval', 'nowhere', '--quiet', code=1).startswith('slimtune: no checkpoint at nowhere')
 
 

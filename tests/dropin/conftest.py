@@ -21,7 +21,7 @@ def flowers(real_data, slimtune_in, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def slims(real_data):
-    """The folder with what slim's own train script left, and expected.json, what slim's net answers."""
+    """The folder with what slim's own train script left, and expected.json, what slim's net predicts."""
     return os.path.join(real_data, 'slim_train_dirs')
 
 

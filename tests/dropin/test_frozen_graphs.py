@@ -27,7 +27,7 @@ with tf.Graph().as_default():
         image = np.linspace(-1, 1, size * size * 3, dtype=np.float32).reshape(1, size, size, 3)
         softmax_tensor = sess.graph.get_tensor_by_name('InceptionV3/Predictions/Reshape_1:0')
         predictions = sess.run(softmax_tensor, {'input:0': image})
-        print('answer', ' '.join('%.6f' % score for score in np.squeeze(predictions)))
+        print('prediction', ' '.join('%.6f' % score for score in np.squeeze(predictions)))
 '''
 # What slim's README and its users' scripts call the output.
 OUTPUTS = {
@@ -72,20 +72,21 @@ def test_the_outputs_are_those_that_slims_users_know():
     assert {name: nets_factory.NETS[name].output for name in OUTPUTS} == OUTPUTS
 
 
+@pytest.mark.slow
 def test_a_classify_script_for_slims_inception_v3_reads_ours(frozen, tmp_path):
     size = 299
     prefix, path = frozen('inception_v3', size)
     (tmp_path / 'classify.py').write_text(CLASSIFY)
-    said = subprocess.check_output([sys.executable, str(tmp_path / 'classify.py'), str(path), str(size)],
-                                   stderr=subprocess.DEVNULL, encoding='utf-8')
-    answer = [float(word) for word in said[said.index('answer '):].split()[1:]]
-    assert len(answer) == 3 and sum(answer) == pytest.approx(1, abs=1e-4)
+    printed = subprocess.check_output([sys.executable, str(tmp_path / 'classify.py'), str(path), str(size)],
+                                      stderr=subprocess.DEVNULL, encoding='utf-8')
+    prediction = [float(word) for word in printed[printed.index('prediction '):].split()[1:]]
+    assert len(prediction) == 3 and sum(prediction) == pytest.approx(1, abs=1e-4)
 
     image = np.linspace(-1, 1, size * size * 3, dtype=np.float32).reshape(1, size, size, 3)
     with tf.Graph().as_default(), tf.Session() as session:
         slims, = tf.import_graph_def(by_slim('inception_v3', size, prefix), name='',
                                      return_elements=[OUTPUTS['inception_v3'] + ':0'])
-        np.testing.assert_allclose(session.run(slims, {'input:0': image})[0], answer, atol=1e-4)
+        np.testing.assert_allclose(session.run(slims, {'input:0': image})[0], prediction, atol=1e-4)
 
 
 @pytest.mark.parametrize('net, size', [('lenet', 28), ('mobilenet_v1_025', 128)])

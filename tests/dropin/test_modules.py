@@ -23,15 +23,16 @@ def write(tmp_path):
 @pytest.mark.parametrize('dialect', ['2020'] if CURRENT else list(DIALECTS))
 def test_a_module_written_for_slim_goes_the_whole_way_unchanged(dialect, write, grey_records, here, tmp_path):
     data = write(dialect) + ['--dataset_dir=%s' % grey_records]
-    said = here('train', '--train_dir=train_dir', '--max_number_of_steps=3', '--batch_size=8', *(data + NET))
-    assert '48 images, 3 classes' in said and 'note:' not in said
-    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
-                '--dataset_split_name=validation', *(data + NET))
-    assert 'of 12 images' in said
+    printed = here('train', '--train_dir=train_dir', '--max_number_of_steps=3', '--batch_size=8',
+                   *(data + NET))
+    assert '48 images, 3 classes' in printed and 'note:' not in printed
+    printed = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
+                   '--dataset_split_name=validation', *(data + NET))
+    assert 'of 12 images' in printed
     with open(str(tmp_path / 'eval_dir' / 'metrics.json')) as f:
         assert json.load(f)['classes'] == ['zero', 'one', 'two']
-    said = here('export', '--checkpoint_path=train_dir', '--output_dir=export', *(data + NET))
-    assert 'Replayed on 12 images of validation' in said
+    printed = here('export', '--checkpoint_path=train_dir', '--output_dir=export', *(data + NET))
+    assert 'Replayed on 12 images of validation' in printed
     assert (tmp_path / 'export' / 'labels.txt').read_text() == '0:zero\n1:one\n2:two\n'
 
 
@@ -42,16 +43,16 @@ def test_a_module_written_for_slim_goes_the_whole_way_unchanged(dialect, write, 
                                                'image/encoded'),
 ])
 def test_a_decoder_of_other_features_is_refused_before_training(other, message, write, grey_records, here):
-    said = here('train', *(write(**other) + ['--dataset_dir=%s' % grey_records] + NET), code=1)
-    assert message in said
+    printed = here('train', *(write(**other) + ['--dataset_dir=%s' % grey_records] + NET), code=1)
+    assert message in printed
 
 
 def test_a_name_that_nobody_registered_works_where_its_records_lie(grey_records, here):
     data = ['--dataset_name=mine', '--dataset_dir=%s' % grey_records]
     here('train', '--train_dir=train_dir', '--max_number_of_steps=1', '--batch_size=8', *(data + NET))
-    said = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
-                '--dataset_split_name=validation', *(data + NET))
-    assert 'of 12 images' in said
+    printed = here('eval', '--checkpoint_path=train_dir', '--eval_dir=eval_dir',
+                   '--dataset_split_name=validation', *(data + NET))
+    assert 'of 12 images' in printed
 
 
 def test_imagenet_without_its_background_has_a_thousand_classes(grey_records, here, tmp_path, values):
@@ -63,8 +64,8 @@ def test_imagenet_without_its_background_has_a_thousand_classes(grey_records, he
             example = tf.train.Example.FromString(record)
             example.features.feature['image/class/label'].int64_list.value[0] += 1
             writer.write(example.SerializeToString())
-    said = here('train', '--train_dir=train_dir', '--dataset_dir=.', '--labels_offset=1',
-                '--max_number_of_steps=1', '--batch_size=8', *NET)
-    assert '24 images, 1000 classes' in said
+    printed = here('train', '--train_dir=train_dir', '--dataset_dir=.', '--labels_offset=1',
+                   '--max_number_of_steps=1', '--batch_size=8', *NET)
+    assert '24 images, 1000 classes' in printed
     assert values(tmp_path / 'train_dir')['LeNet/fc4/biases'].shape == (1000,)
     assert "of 24 images" in here('eval', 'train_dir', '--dataset_split_name=train')

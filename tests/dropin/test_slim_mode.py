@@ -1,10 +1,8 @@
-"""Slim mode is slim: with slim's flags the first ten losses are those of a graph of tf_slim's own layers and
-losses.
+"""With slim's flags, the first ten losses are those of a graph of tf_slim's own layers and losses.
 
-What is compared is the real command with a graph written here, from the same weights and on the same batches,
-which data.training_batches gives for a seed. There is no augmentation, for lenet's preprocessing has none.
-Dropout's mask is the one thing borrowed from slimtune: tf_slim's own is another at every run.
-"""
+The real command is compared with a graph that is built here, from the same weights and on the same batches,
+which input_pipeline.training_batches gives for a seed. There is no augmentation, because lenet's
+preprocessing has none. Only the dropout mask is slimtune's: tf_slim's own differs in every run. """
 import glob
 import importlib
 
@@ -102,8 +100,8 @@ def straight(rate, steps, end):
     return lambda step: tf.train.polynomial_decay(rate, step, steps, end)
 
 
-# Whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing). 48 images, so an epoch
-# is 6 batches.
+# {whose flags they are: (net, flags, optimizer, rate, weight decay, label smoothing)}. There are 48 images,
+# so an epoch is 6 batches.
 FLAGS = {
     'the tutorial': (
         'mobilenet_v1_025', ['--learning_rate=0.001', '--learning_rate_decay_type=fixed',
@@ -141,7 +139,7 @@ def prepared(net, dataset, weight_decay):
     return build(images, dataset.num_classes, weight_decay) + (one_hot,)
 
 
-def begun(net, dataset, path):
+def initial_checkpoint(net, dataset, path):
     """Saves tf_slim's initial weights of a net; returns the checkpoint's prefix."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(3)
@@ -154,7 +152,7 @@ def begun(net, dataset, path):
 def by_slim(dataset, net, start, optimizer, rate, weight_decay, label_smoothing):
     """The losses of the first STEPS steps, as slim's train script takes them."""
     with tf.Graph().as_default():
-        tf.set_random_seed(SEED)        # the order of the images hangs on it too
+        tf.set_random_seed(SEED)        # the order of the images depends on it too
         step = tf.train.get_or_create_global_step()
         logits, auxiliary, one_hot = prepared(net, dataset, weight_decay)
         if auxiliary is not None:
@@ -177,12 +175,16 @@ def by_slimtune(train_dir):
     return [losses[step] for step in sorted(losses)]
 
 
-@pytest.mark.parametrize('whose', FLAGS)
+CASES = [pytest.param(whose, marks=[] if row[0] == 'lenet' else pytest.mark.slow)
+         for whose, row in FLAGS.items()]
+
+
+@pytest.mark.parametrize('whose', CASES)
 def test_the_first_ten_losses_are_slims(whose, grey_records, here, tmp_path, monkeypatch):
     monkeypatch.setattr(its_inception_v3.layers_lib, 'dropout', borrowed_dropout)
     net, flags, optimizer, rate, weight_decay, label_smoothing = FLAGS[whose]
     dataset = dataset_factory.get_dataset('mine', 'train', str(grey_records))
-    start = begun(net, dataset, tmp_path / 'start.ckpt')
+    start = initial_checkpoint(net, dataset, tmp_path / 'start.ckpt')
     here('train', '--dataset_name=mine', '--dataset_dir=%s' % grey_records, '--model_name=%s' % net,
          '--train_dir=%s' % (tmp_path / 'train_dir'), '--train_image_size=%d' % NETS[net][1],
          '--checkpoint_path=%s' % start, *(SLIM + flags))

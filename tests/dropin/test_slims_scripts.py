@@ -74,11 +74,11 @@ def main(_):
     path = FLAGS.checkpoint_path
     if tf.gfile.IsDirectory(path):
       path = tf.train.latest_checkpoint(path)
-    answers = slim.evaluation.evaluate_once(
+    metrics = slim.evaluation.evaluate_once(
         master='', checkpoint_path=path, logdir=FLAGS.eval_dir,
         num_evals=int(math.ceil(dataset.num_samples / float(FLAGS.batch_size))),
         eval_op=list(updates.values()), final_op=values, variables_to_restore=to_restore)
-    print('Accuracy %.6f of %d' % (answers['Accuracy'], dataset.num_samples))
+    print('Accuracy %.6f of %d' % (metrics['Accuracy'], dataset.num_samples))
 
 
 if __name__ == '__main__':
@@ -123,21 +123,21 @@ def accuracy(output):
     return float(words[1]), int(words[3])
 
 
-@pytest.mark.parametrize('folder, flags, right', [
+@pytest.mark.parametrize('folder, flags, correct', [
     ('head_rmsprop', [], 140), ('all_momentum_ema', ['--moving_average_decay=0.95'], 71)])
-def test_slims_eval_script_finds_what_it_always_found(folder, flags, right, python, flowers, slims):
+def test_slims_eval_script_finds_what_it_always_found(folder, flags, correct, python, flowers, slims):
     found, images = accuracy(python(
         EVALUATES, '--checkpoint_path=%s' % os.path.join(slims, folder,
-                                                         'model.ckpt-%d' % (600 if right == 140 else 200)),
+                                                         'model.ckpt-%d' % (600 if correct == 140 else 200)),
         '--dataset_name=flowers', '--dataset_dir=%s' % flowers, '--model_name=mobilenet_v1_025',
         '--image_size=128', '--preprocessing_name=inception_v1', '--batch_size=100', *flags))
-    assert images == 200 and abs(found * 200 - right) <= 1.01
+    assert images == 200 and abs(found * 200 - correct) <= 1.01
 
 
 def test_slims_eval_script_agrees_with_ours_on_what_slimtune_trained(python, trained, here, tmp_path):
-    said = here('eval', trained / 'pic_lenet', '--eval_dir', tmp_path / 'ours')
-    ours = float(said[said.index('Accuracy'):].split()[1].rstrip('%'))
-    images = int(said[said.index('Accuracy'):].split()[3])
+    printed = here('eval', trained / 'pic_lenet', '--eval_dir', tmp_path / 'ours')
+    ours = float(printed[printed.index('Accuracy'):].split()[1].rstrip('%'))
+    images = int(printed[printed.index('Accuracy'):].split()[3])
     found = python(EVALUATES, '--checkpoint_path=%s' % (trained / 'pic_lenet'), '--dataset_name=pic',
                    '--model_name=lenet', '--dataset_dir=%s' % (trained / 'pic'), '--batch_size=%d' % images)
     assert accuracy(found) == (pytest.approx(ours / 100, abs=6e-4), images)
@@ -146,7 +146,7 @@ def test_slims_eval_script_agrees_with_ours_on_what_slimtune_trained(python, tra
 @pytest.mark.parametrize('net, flags, classes', [
     # imagenet and no folder, as slim's README has it
     ('mobilenet_v1_025', [], 1001),
-    ('resnet_v1_50', ['--labels_offset=1', '--image_size=64'], 1000),
+    pytest.param('resnet_v1_50', ['--labels_offset=1', '--image_size=64'], 1000, marks=pytest.mark.slow),
     ('cifarnet', ['--dataset_name=cifar10', '--batch_size=1'], 10)])
 def test_slims_export_script_writes_what_slimtune_export_writes(net, flags, classes, python, here, tmp_path):
     python(EXPORTS, '--output_file=theirs.pb', '--model_name=' + net, *flags)
