@@ -83,7 +83,7 @@ def test_an_sdist_and_a_wheel_install_and_run_the_demo_outside_the_checkout(mach
         assert set(expected) <= set(modules), 'a package is missing in setup.py'
     sdist, = tmp_path.glob('*.tar.gz')
     machine(f'tar xf {sdist.name}')
-    unpacked, = tmp_path.glob('slimtune-*/')
+    unpacked, = [path for path in tmp_path.glob('slimtune-*') if path.is_dir()]
     for line in install_lines(0)[1:]:       # the first makes the virtual environment
         output = machine(line, unpacked)
     assert f'TensorFlow {"2." if CURRENT else "1.14"}' in output

@@ -1,6 +1,7 @@
 """README.md, README.zh-CN.md and docs/: what they show can be typed, and what they name exists."""
 import os
 import pathlib
+import pydoc
 import re
 import shlex
 import subprocess
@@ -101,3 +102,11 @@ def test_the_python_that_loads_an_export_runs(exported, digits, tmp_path):
     assert process.returncode == 0, process.stderr
     probabilities = [float(number) for number in re.findall(r'\d\.\d+(?:e-\d+)?', process.stdout)]
     assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1, abs=1e-4), process.stdout
+
+
+def test_every_function_that_contributing_names_exists():
+    named = set(re.findall(r'`((?:[a-z_]+\.)+[a-zA-Z_]+)`', text('CONTRIBUTING.md')))
+    named = {name for name in named if not name.endswith(('.py', '.json', '.md'))}
+    assert len(named) > 20
+    for name in sorted(named):
+        assert pydoc.locate(name if name.startswith('slimtune.') else f'slimtune.{name}'), name
