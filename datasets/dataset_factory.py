@@ -196,6 +196,7 @@ def check_unchanged(dataset):
     if not (written and dataset.generation and written.generation(dataset.split_name) == dataset.generation):
         raise UserError(f'the records of {dataset.name} in {dataset.dataset_dir} were replaced while they were being read: '
                         'start the command again')
+    written.shards(dataset.split_name, dataset.dataset_dir)
 
 
 def names_in(folder):

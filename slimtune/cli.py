@@ -19,7 +19,7 @@ from slimtune.options.fields import FALSE, TRUE, value_of
 
 #: {command: the module of slimtune.commands whose `run(request)` runs it}
 MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
-           'nets': 'nets', 'download': 'download'}
+           'nets': 'nets', 'download': 'download', 'cache': 'cache'}
 HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
 SHORT = {'t': 'tensorflow_data_dir'}
 GARBAGE = 100000    # objects between two collections: at Python's 700 it walks over a graph's objects again and again

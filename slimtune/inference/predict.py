@@ -63,7 +63,9 @@ def image_paths(words):
     paths = []
     for word in words:
         if os.path.isdir(word):
-            inside = image_folder.walk(word)
+            inside, passed = image_folder.walk(word)
+            for path, why in passed:
+                warn(f'{path}: {why}')
             if not inside:
                 warn('no files in %s' % word)
             paths += inside

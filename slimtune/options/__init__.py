@@ -5,6 +5,7 @@ from slimtune.options.groups import (
     DECAYS,
     OPTIMIZERS,
     Cache,
+    CacheContents,
     Convert,
     Data,
     Download,
@@ -33,7 +34,7 @@ from slimtune.options.request import (
 )
 from slimtune.options.run_file import RunFile, load_run, save_run
 
-__all__ = ['Averages', 'COMMANDS', 'Cache', 'Command', 'Convert', 'DECAYS', 'Data', 'Download', 'Engine', 'Exported',
+__all__ = ['Averages', 'COMMANDS', 'Cache', 'CacheContents', 'Command', 'Convert', 'DECAYS', 'Data', 'Download', 'Engine', 'Exported',
            'FROM_RUN', 'Machines', 'Net', 'OPTIMIZERS', 'Optimizer', 'Predicted', 'Request', 'Run', 'RunFile', 'Schedule',
            'Start', 'Terminal', 'Tested', 'command_options', 'defaults', 'flag', 'load_run', 'option', 'save_run', 'scopes',
            'shown_default', 'understand']

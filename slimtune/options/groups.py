@@ -165,8 +165,8 @@ class Cache:
     """Feature cache: the output of the frozen layers, computed once."""
     feature_cache: str = option(
         'on', 'off: run the whole net at every step, on augmented images, as slim does.', choices=('on', 'off'), slim=False)
-    cache_limit: float = option(None, 'Largest size of the features in GiB. Default: a quarter of the memory.', slim=False,
-                                least=0, most=IMAGES)
+    cache_limit: float = option(None, 'Largest size of the features of all runs in GiB; the least recently used ones are '
+                                'removed first. Default: a quarter of the memory.', slim=False, least=0, most=IMAGES)
     cache_dir: str = option(None, 'Folder of the cache. Default: $SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False,
                             kind='path')
 
@@ -269,6 +269,16 @@ class Download:
     checksums: str = option(
         None, 'File of SHA-256 checksums in the format of sha256sum, used instead of the published ones. Also '
         '$SLIMTUNE_CHECKSUMS.', slim=False, kind='path')
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheContents:
+    """What the cache holds and what to remove from it."""
+    clear: bool = option(False, 'Remove everything that no command uses now.', slim=False)
+    max_size: float = option(None, 'Remove what was not used for longest until the cache has at most this many GiB.',
+                             slim=False, least=0, most=IMAGES)
+    cache_dir: str = option(None, 'Folder of the cache. Default: $SLIMTUNE_CACHE, else ~/.cache/slimtune.', slim=False,
+                            kind='path')
 
 
 @dataclasses.dataclass(frozen=True)

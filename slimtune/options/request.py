@@ -6,6 +6,7 @@ from slimtune.errors import UsageError
 from slimtune.options.fields import flag, value_of
 from slimtune.options.groups import (
     Cache,
+    CacheContents,
     Convert,
     Data,
     Download,
@@ -58,6 +59,8 @@ COMMANDS = {
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
     'download': Command('Download published weights and data sets.', (Download, Terminal), first='dataset_name',
                         example='slimtune download inception_v3'),
+    'cache': Command('List what the cache holds, and remove it.', (CacheContents, Terminal),
+                     example='slimtune cache --max-size 5'),
 }
 #: The options that eval, export and predict take from run.json.
 FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name', 'preprocessing_name', 'use_grayscale')

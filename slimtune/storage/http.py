@@ -18,7 +18,7 @@ import urllib3
 from slimtune import __version__
 from slimtune.errors import UserError
 from slimtune.storage import atomic, locks
-from slimtune.storage.archives import prove
+from slimtune.storage.archives import read_through
 from slimtune.storage.cache import folders_to_read, touch, writable_folder
 from slimtune.storage.checksums import read_sums, sha256, text_of
 from slimtune.terminal import progress, say
@@ -101,7 +101,7 @@ def check(path, name, expected, cache, ours=False):
         if wanted:
             raise UserError(f'{path} has changed: its SHA-256 is {found}, at the first download it was {wanted}. If '
                             f'the new one is right, remove its line from {recorded}')
-        prove(path)        # the sum of a proxy's page, or of half a file, must not be recorded
+        read_through(path)     # the sum of a proxy's page, or of half a file, must not be recorded
     except UserError as e:
         if not ours:
             raise

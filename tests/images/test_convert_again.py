@@ -1,10 +1,12 @@
 """What convert leaves behind for train, which calls it."""
 import hashlib
+import json
 import os
 
 import pytest
 
 from slimtune import terminal
+from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
 from slimtune.images import conversion
 
@@ -51,25 +53,100 @@ def test_records_without_their_images_are_current_until_a_shard_is_gone(pic, con
         conversion.prepare(str(tmp_path / 'out'))
 
 
-# Between the proof and the shards
+@pytest.mark.parametrize('words', [[], ['--dataset-name', 'pic']])
+def test_train_notices_changed_images_in_every_form(pic, noise, here, words):
+    root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
+    train = ['train', root, '--model', 'lenet', '--max-number-of-steps', 1, '--restart'] + words
+    assert ' 8 images, 2 classes' in here(*train)
+    noise('new').save(str(root / 'train' / 'a' / 'new.jpg'))
+    output = here(*train)
+    assert 'have changed since they were converted' in output and ' 9 images, 2 classes' in output
+    before = tree(root)
+    noise('newer').save(str(root / 'train' / 'a' / 'newer.jpg'))
+    message = here('train', root, '--model', 'lenet', '--dataset-name', 'other', code=1)
+    assert message == f'slimtune: {root} holds the data set pic, not other: add --dataset-name pic\n'
+    assert tree(root).items() >= before.items()
 
-@pytest.mark.parametrize('kept', [0, 1 << 30])
-def test_what_was_proved_is_what_is_written(kept, pic, noise, monkeypatch):
+
+def test_a_manifest_without_a_validation_split_can_be_converted_again(pic, convert, noise):
+    root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
+    convert('-t', root)
+    content = json.loads((root / 'dataset.json').read_text())
+    content['splits'] = {{'train': 'train', 'validation': 'val'}[name]: split for name, split in content['splits'].items()}
+    (root / 'dataset.json').write_text(json.dumps(content))
+    for path in root.glob('pic_validation_*'):
+        path.unlink()           # the manifest's val split has lost its shards
+    terminal.setup()
+    assert sorted(conversion.prepare(str(root)).splits) == ['train', 'validation']
+
+
+def test_records_that_were_downloaded_are_not_converted_from_images_beside_them(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root)
+    content = json.loads((root / 'dataset.json').read_text())
+    (root / 'dataset.json').write_text(json.dumps(dict(content, source='')))
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    before = tree(root)
+    assert conversion.find_or_convert(str(root)) == 'pic'
+    path = sorted(root.glob('*.tfrecord'))[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=path.name):
+        conversion.find_or_convert(str(root))
+    assert set(tree(root)) == set(before)
+
+
+@pytest.mark.parametrize('name', [None, 'mine'])
+def test_several_data_sets_without_a_manifest_need_a_name(pic, convert, tmp_path, name):
+    convert('-t', pic({'a': 10, 'b': 10}), '--output-dir', tmp_path / 'out')
+    (tmp_path / 'out' / 'dataset.json').unlink()
+    assert conversion.find_or_convert(str(tmp_path / 'out')) == 'pic'
+    for path in list((tmp_path / 'out').glob('pic_*')):
+        path.with_name(path.name.replace('pic', 'mine')).write_bytes(path.read_bytes())
+    if name:
+        assert conversion.find_or_convert(str(tmp_path / 'out'), name) == name
+    else:
+        with pytest.raises(UserError, match='holds the data sets mine and pic: add --dataset-name mine'):
+            conversion.find_or_convert(str(tmp_path / 'out'))
+
+
+# Under a command that reads
+
+def test_a_data_set_that_was_replaced_is_noticed_by_who_reads_it(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    dataset_factory.check_unchanged(dataset)
+    convert('-t', root)
+    dataset_factory.check_unchanged(dataset)        # the same records once more
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    convert('-t', root, '--seed', 9)
+    with pytest.raises(UserError, match='the records of pic in .* were replaced while they were being read'):
+        dataset_factory.check_unchanged(dataset)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    os.remove(dataset.data_sources[0])
+    with pytest.raises(UserError, match='is gone'):
+        dataset_factory.check_unchanged(dataset)
+
+
+# Between the check and the shards
+
+@pytest.mark.parametrize('memory', [0, 1 << 30])
+def test_what_was_checked_is_what_is_written(memory, pic, noise, monkeypatch):
     terminal.setup()
     root = pic({'a': 10, 'b': 10})
     victim = root / 'a' / 'new.jpg'
     noise('new').save(str(victim))
-    proved, write = victim.read_bytes(), conversion._write_split
+    checked, write = victim.read_bytes(), conversion._write_split
 
     def changed_first(*arguments):
-        victim.write_bytes(proved + b'more')
+        victim.write_bytes(checked + b'more')
         return write(*arguments)
-    monkeypatch.setattr(conversion, 'MEMORY', kept)
+    monkeypatch.setattr(conversion, 'MEMORY', memory)
     monkeypatch.setattr(conversion, '_write_split', changed_first)
-    if kept:
+    if memory:
         conversion.prepare(str(root))
         shards = b''.join(path.read_bytes() for path in root.glob('*.tfrecord'))
-        assert proved in shards and proved + b'more' not in shards
+        assert checked in shards and checked + b'more' not in shards
     else:
         with pytest.raises(UserError, match='new.jpg changed while it was being converted: start again'):
             conversion.prepare(str(root))
