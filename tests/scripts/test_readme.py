@@ -53,7 +53,7 @@ def test_every_option_and_every_command_that_is_named_exists(name):
         assert command in cli.MODULES, command
     known = {field for command in options.COMMANDS for group in options.COMMANDS[command].groups
              for field in group.__dataclass_fields__}
-    others = re.compile('pip |python |freeze_graph |ossutil ')
+    others = re.compile('pip |python |tensorboard |freeze_graph |ossutil ')
     ours = '\n'.join(line for line in code.splitlines() if not others.match(line))
     for option in re.findall(r'(?<![\w-])--([a-z][\w-]+)', ours):
         if option not in ('help', 'version', 'completion'):
