@@ -73,6 +73,8 @@ def places(path, most):
                 stop = start + struct.unpack_from('<Q', data, at)[0]
                 at = stop + _FOOTER
                 bounds.append((start, stop))
+            if at > len(data):
+                raise ValueError('cut short')
             return [(_integers(data, start, stop)[_LABEL], start, stop)
                     for start, stop in spread(bounds, most)]
         except (struct.error, ValueError, IndexError, KeyError) as e:

@@ -5,9 +5,9 @@ import shlex
 
 from slimtune import options
 from slimtune.checkpoints import published
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
+from slimtune.nets.nets_factory import get_net
 from slimtune.storage import trust
 from slimtune.terminal import next_step
 
@@ -25,7 +25,7 @@ def data_set(request):
 
 def next_training(folder, net_name):
     """Prints the command that trains a net on the data in `folder`; before it the download of its weights."""
-    missing = net_name in WEIGHTS and not published.find_weights(net_name)
+    missing = get_net(net_name).weights and not published.find_weights(net_name)
     next_step('train', folder, '--model', net_name, first=['download', net_name] if missing else [])
 
 
