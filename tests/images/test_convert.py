@@ -30,8 +30,9 @@ def test_the_tutorials_line_works_in_a_terminal_of_any_language(pic):
     root = pic({'train/正常': 5, 'train/擦花': 4, 'validation/正常': 2, 'validation/擦花': 2})
     before = tree(root)
     ended = subprocess.run(
-        [CONSOLE_SCRIPT, 'convert', '-t', 'pic', '--train-shards', '2', '--validation-shards', '2', '--num-threads', '2',
-         '--dataset-name', 'guangdong'], cwd=str(root.parent), env=dict(os.environ, LC_ALL='C', LANG='C'),
+        [CONSOLE_SCRIPT, 'convert', '-t', 'pic', '--train-shards', '2', '--validation-shards', '2',
+         '--num-threads', '2', '--dataset-name', 'guangdong'],
+        cwd=str(root.parent), env=dict(os.environ, LC_ALL='C', LANG='C'),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     assert ended.returncode == 0, ended.stderr
     assert {path.name for path in root.iterdir() if path.is_file()} == {
@@ -57,10 +58,12 @@ def test_records_have_slims_features_and_the_images_own_bytes(pic, convert):
         path = root / record['image/filename'].decode()
         label = path.parent.name
         assert record == {
-            'image/encoded': path.read_bytes(), 'image/format': b'jpeg', 'image/height': 16, 'image/width': 20,
-            'image/channels': 3, 'image/colorspace': b'RGB', 'image/filename': ('train/%s/%s' % (label, path.name)).encode(),
+            'image/encoded': path.read_bytes(), 'image/format': b'jpeg', 'image/height': 16,
+            'image/width': 20, 'image/channels': 3, 'image/colorspace': b'RGB',
+            'image/filename': f'train/{label}/{path.name}'.encode(),
             'image/class/text': label.encode(), 'image/class/label': ['daisy', 'rose'].index(label)}
-    assert [r['image/class/label'] for r in records] != sorted(r['image/class/label'] for r in records), 'shuffled'
+    order = [record['image/class/label'] for record in records]
+    assert order != sorted(order), 'shuffled'
 
 
 # Any image
@@ -81,7 +84,8 @@ def rotated(image, form, **more):
 
 
 def sixteen(image):
-    grey = Image.frombytes('I;16', image.size, b''.join(bytes([7, value]) for value in image.convert('L').tobytes()))
+    pixels = b''.join(bytes([7, value]) for value in image.convert('L').tobytes())
+    grey = Image.frombytes('I;16', image.size, pixels)
     return stored(grey, 'PNG')
 
 
@@ -100,8 +104,8 @@ ODD = {
     'grey_alpha.png': (lambda image: stored(rgba(image).convert('LA'), 'PNG'), False, 'png'),
     'photo.bmp': (lambda image: stored(image.resize((300, 300)), 'BMP'), False, 'png'),
     'icon.bmp': (lambda image: stored(image, 'BMP'), False, 'png'),
-    'image.gif': (lambda image: stored(image.quantize(16), 'GIF', save_all=True, append_images=[image.quantize(4)]),
-                    False, 'png'),
+    'image.gif': (lambda image: stored(image.quantize(16), 'GIF', save_all=True,
+                                       append_images=[image.quantize(4)]), False, 'png'),
     'image.webp': (lambda image: stored(image, 'WEBP'), False, 'jpeg'),
     'image.tif': (lambda image: stored(image, 'TIFF'), False, 'png'),
     'phone.jpg': (lambda image: rotated(image, 'JPEG', quality=95), False, 'jpeg'),
@@ -124,14 +128,15 @@ def test_training_sees_any_image_as_a_person_does(pic, convert, noise):
         assert record['image/format'].decode() == form, name
         seen, expected = decoded(record['image/encoded']), image_file.open_upright(data)
         assert seen.shape == (record['image/height'], record['image/width'], 3), name
-        assert seen.shape[:2] == ((20, 16) if name.startswith('phone') else (300, 300) if name == 'photo.bmp' else (16, 20))
+        turned = (20, 16) if name.startswith('phone') else (16, 20)
+        assert seen.shape[:2] == ((300, 300) if name == 'photo.bmp' else turned)
         exact = kept or form == 'png'
         difference = max(abs(int(a) - b) for a, b in zip(seen.tobytes(), expected.convert('RGB').tobytes()))
         assert difference <= (0 if exact else 8), name
         if name in ('transparent.png', 'grey_alpha.png'):
             assert (seen[:, :10] == 255).all(), 'transparent is white'
-    assert tuple(decoded(records['sixteen_bits.png']['image/encoded'])[0, 0]) == (
-        (noise('sixteen_bits.png').resize((80, 64)).resize((20, 16)).convert('L').getpixel((0, 0)),) * 3), 'the high byte'
+    high_byte = noise('sixteen_bits.png').resize((80, 64)).resize((20, 16)).convert('L').getpixel((0, 0))
+    assert tuple(decoded(records['sixteen_bits.png']['image/encoded'])[0, 0]) == (high_byte,) * 3
 
 
 def test_grey_images_make_a_set_of_one_channel(pic, convert):
@@ -212,7 +217,8 @@ def test_train_without_validation_is_split_too(pic, convert):
 
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(pic, convert, tmp_path):
     root = pic({'a': 12, 'b': 13})
-    for folder, more in (('one', ['--num-threads', 1]), ('three', ['--num-threads', 3]), ('other', ['--seed', 1])):
+    for folder, more in (('one', ['--num-threads', 1]), ('three', ['--num-threads', 3]),
+                         ('other', ['--seed', 1])):
         convert('-t', root, '--output-dir', tmp_path / folder, '--train-shards', 3, *more)
     one, three, other = ({os.path.basename(path): digest for path, digest in tree(tmp_path / folder).items()}
                          for folder in ('one', 'three', 'other'))
@@ -270,10 +276,11 @@ def test_a_full_disk_is_one_line_and_nothing_is_written(pic):
     root = pic({'a': 30, 'b': 30})
     before = tree(root)
     ended = subprocess.run(
-        [CONSOLE_SCRIPT, 'convert', '-t', str(root), '--train-shards', '1'], check=False, stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)))
+        [CONSOLE_SCRIPT, 'convert', '-t', str(root), '--train-shards', '1'], check=False,
+        stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)))
     assert ended.returncode == 1
-    assert ended.stderr.decode() == 'slimtune: pic_train_00000-of-00001.tfrecord cannot be written: File too large\n'
+    assert ended.stderr.decode() == (
+        'slimtune: pic_train_00000-of-00001.tfrecord cannot be written: File too large\n')
     assert tree(root) == before
 
 

@@ -32,7 +32,8 @@ def test_a_folder_is_converted_once_and_again_when_its_images_change(pic, noise)
 
 def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
     root = pic({'a': 10, 'b': 10})
-    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3, '--seed', 7)
+    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3,
+            '--seed', 7)
     noise('new').save(str(root / 'a' / 'new.jpg'))
     terminal.setup()
     written = conversion.prepare(str(root))
@@ -67,7 +68,7 @@ def test_a_manifest_without_a_validation_split_can_be_converted_again(pic, conve
     root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
     convert('-t', root)
     content = json.loads((root / 'dataset.json').read_text())
-    content['splits'] = {{'train': 'train', 'validation': 'val'}[name]: split for name, split in content['splits'].items()}
+    content['splits']['val'] = content['splits'].pop('validation')
     (root / 'dataset.json').write_text(json.dumps(content))
     for path in root.glob('pic_validation_*'):
         path.unlink()           # the manifest's val split has lost its shards

@@ -44,7 +44,8 @@ def test_an_image_that_jpeg_cannot_hold_costs_no_other(pic, convert):
 
 
 @pytest.mark.parametrize('words', [[], ['--strict']])
-def test_an_image_that_fails_while_it_is_stored_is_left_out_and_named(pic, convert, monkeypatch, noise, words):
+def test_an_image_that_fails_while_it_is_stored_is_left_out_and_named(
+        pic, convert, monkeypatch, noise, words):
     root = pic(SMALL)
     noise('victim').save(str(root / 'train/daisy/victim.bmp'))
     encode = image_file.encode
@@ -71,10 +72,11 @@ def test_giant_images_are_in_memory_one_at_a_time(pic):
     giant = stored(Image.new('1', (13000, 13000)), 'PNG')
     for n in range(17):
         (root / 'ab'[n % 2] / f'{n}.png').write_bytes(giant)
-    program = ('import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); '
+    program = ('import resource, subprocess, sys; '
+               'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); '
                'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)')
-    ended = subprocess.run([sys.executable, '-c', program, CONSOLE_SCRIPT, 'convert', '-t', str(root), '--num-threads', '3'],
-                           stdout=subprocess.PIPE, check=True)
+    command = [CONSOLE_SCRIPT, 'convert', '-t', str(root), '--num-threads', '3']
+    ended = subprocess.run([sys.executable, '-c', program] + command, stdout=subprocess.PIPE, check=True)
     # With Python's own 50 MB; two images at a time would be 390 MB
     assert int(ended.stdout) * 1024 < 300 << 20, ended.stdout
 
