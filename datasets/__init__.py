@@ -11,4 +11,4 @@ def __getattr__(name):
     published = importlib.import_module('slimtune.datasets.published')
     if name in {module for _, module, _ in pkgutil.iter_modules(published.__path__)}:
         return importlib.import_module('slimtune.datasets.published.' + name)
-    raise AttributeError('module slimtune.datasets has no attribute %r' % name)
+    raise AttributeError(f'module slimtune.datasets has no attribute {name!r}')

@@ -96,8 +96,8 @@ def _integers(data, start, stop):
             parts = {number: (first, last) for number, first, last in _fields(data, entry, entry_end)}
             name = data[slice(*parts.get(1, (0, 0)))]
             if name in (_LABEL, _CHANNELS) and 2 in parts:
-                for kind, first, last in _fields(data, *parts[2]):
-                    if kind == 3:                                   # Feature.int64_list
+                for field, first, last in _fields(data, *parts[2]):
+                    if field == 3:                                  # Feature.int64_list
                         for _, value, _ in _fields(data, first, last):
                             integers.setdefault(name, _signed(_varint(data, value)[0]))
     return integers
@@ -107,15 +107,15 @@ def _fields(data, at, stop):
     """Walks a protocol buffer message: yields (number, start, stop of the value's bytes)."""
     while at < stop:
         key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
+        wire_type = key & 7
+        if wire_type == 0:
             end = _varint(data, at)[1]
-        elif kind == 1:
+        elif wire_type == 1:
             end = at + 8
-        elif kind == 2:
+        elif wire_type == 2:
             length, at = _varint(data, at)
             end = at + length
-        elif kind == 5:
+        elif wire_type == 5:
             end = at + 4
         else:
             raise ValueError('no protocol buffer')
@@ -141,7 +141,7 @@ def _signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-# Writing: importing TensorFlow for it would take longer than checking a thousand images
+# Writing. Importing TensorFlow for it would take longer than checking a thousand images.
 
 @contextlib.contextmanager
 def writer(path):
@@ -205,7 +205,7 @@ def _feature(value):
     if isinstance(values[0], (bytes, str)):
         return _part(1, _all(_part(1, [one if isinstance(one, bytes) else one.encode()]) for one in values))
     if isinstance(values[0], float):
-        return _part(2, _part(1, [struct.pack('<%df' % len(values), *values)]))
+        return _part(2, _part(1, [struct.pack(f'<{len(values)}f', *values)]))
     return _part(3, _part(1, [_as_varint(one & 0xffffffffffffffff) for one in values]))
 
 

@@ -37,7 +37,7 @@ def for_split(pattern, split):
 
 def paths(dataset_dir, pattern, split):
     """The paths of a split's files, sorted; [] where there are none."""
-    return sorted(glob.glob(os.path.join(glob.escape(dataset_dir), for_split(pattern, split))))
+    return sorted(glob.glob(os.path.join(glob.escape(dataset_dir), for_split(pattern, glob.escape(split)))))
 
 
 def splits(dataset_dir, pattern):
@@ -50,9 +50,9 @@ def splits(dataset_dir, pattern):
 
 def states(files):
     """What shows that files were replaced or removed: [(path, bytes, time, inode) or None, ...]."""
-    facts = [os.stat(path) if os.path.isfile(path) else None for path in files]
-    return [(path, fact.st_size, fact.st_mtime_ns, fact.st_ino) if fact else None
-            for path, fact in zip(files, facts)]
+    statuses = [os.stat(path) if os.path.isfile(path) else None for path in files]
+    return [(path, status.st_size, status.st_mtime_ns, status.st_ino) if status else None
+            for path, status in zip(files, statuses)]
 
 
 def complete(files):

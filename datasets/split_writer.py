@@ -21,10 +21,10 @@ Written = collections.namedtuple('Written', 'split left_out channels')
 
 
 def example_or_reason(make):
-    """`make`, which gives an image's Example, as a function that gives the reason, a phrase, where it fails.
+    """Returns a function that gives what `make` does, the Example of an image, or the reason why it failed.
 
-    One image never costs the data set, so whatever its decoder and encoder raise is that image's fault alone.
-    A UserError (a full disk, an image that was changed) and a lack of memory are not: they end the command.
+    One image must not cost the data set, so that whatever its decoder or encoder raises only leaves it out.
+    A UserError (the image was changed) and a lack of memory are raised: they end the command.
     """
     def attempt(image):
         try:
@@ -54,7 +54,7 @@ def write_split(exchange, split, shard_name, num_shards, file_names, examples, n
     per_label, channels = collections.Counter(), 1
     with progress(f'Writing {split}', num_images) as bar:
         for number in range(total):
-            # The first and the last image of shard n of k are n/k and (n+1)/k of all
+            # Shard n of k has the images from n/k to (n+1)/k of all
             planned = (number + 1) * num_images // total - number * num_images // total
             name, checksum, count = shard_name(number, total), hashlib.sha256(), 0
             with records.writer(exchange.path(name)) as write:

@@ -41,7 +41,7 @@ def _digit(images, n, width, height):
     return lambda: png([images[n * pixels:(n + 1) * pixels]], (width, height))
 
 
-def _idx(path, kind, dimensions):
+def _idx(path, magic, dimensions):
     """An IDX file's sizes and bytes."""
     data, header = gunzip(path), 4 + 4 * dimensions
     if len(data) > header:
@@ -49,7 +49,7 @@ def _idx(path, kind, dimensions):
         pixels = 1
         for size in numbers[1:]:
             pixels *= size
-        if numbers[0] == kind and len(data) == header + pixels:
+        if numbers[0] == magic and len(data) == header + pixels:
             return numbers[1:], data[header:]
     raise UserError(f'{path} is no whole IDX file of {dimensions} dimensions: fetch it again')
 

@@ -217,8 +217,9 @@ def _check_images(candidates, left_out, options):
         try:
             data = image_file.read(candidate.path)
             digest = hashlib.sha256(data).hexdigest()
-            kept = data if len(data) <= _LARGE else None
-            return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), kept)
+            metadata = image_file.inspect(data)
+            in_memory = data if len(data) <= _LARGE else None
+            return CheckedImage(candidate, candidate.split, digest, metadata, in_memory)
         except image_file.BadImage as e:
             return str(e)
 

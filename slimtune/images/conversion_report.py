@@ -35,7 +35,7 @@ def report(written, output, images):
 
 
 def _report_notes(images):
-    """Warns of what was found while images were decoded, each kind once."""
+    """Warns of what decoding the images showed, each note once."""
     names = collections.defaultdict(list)
     for image in images:
         for note in image.metadata.notes:

@@ -57,9 +57,10 @@ def _write(name, release, contents, folder):
     """Writes the shards, the label files and the manifest, all or nothing; returns the manifest."""
     make = split_writer.example_or_reason(lambda image: _example(image, contents.class_names))
     splits, left_out, channels = {}, [], 1
-    _refuse_files_of_others(release, folder)
     with atomic.exchange(folder) as exchange:
         exchange.remove([file for file in labels.FILES if os.path.exists(os.path.join(folder, file))])
+        for file in _shard_names(release):
+            exchange.path(file)         # raises for a file of the user's, before the work
         for split, (pattern, num_shards) in release.shards.items():
             images = contents.splits[split]
             written = split_writer.write_split(
@@ -117,15 +118,6 @@ def _is_complete(name, release, folder):
         say(f'{folder} holds the records of {name} already, without {manifest.NAME}: left as they are')
         return True
     return False
-
-
-def _refuse_files_of_others(release, folder):
-    """Raises UserError where files would be overwritten that no manifest lists: they may be the user's."""
-    for file in _shard_names(release):
-        path = os.path.join(folder, file)
-        if os.path.lexists(path):
-            raise UserError(f'{path}: no {manifest.NAME} lists it: move it away, or choose another '
-                            '--dataset-dir')
 
 
 def _check_labels(folder, class_names):
