@@ -55,7 +55,8 @@ class Part:
 
     graph_def: of frozen_graph. cut: its tensors. dataset, inputs: the images and their Input. kind: (engine,
     precision). key: a name made of all that determines the features: weights and net, records, pixels,
-    engine. """
+    engine.
+    """
     graph_def: object
     cut: list
     dataset: object
@@ -98,7 +99,8 @@ def make_room(folder, needed, cache_limit=None):
     The least recently used ones go first; those that a process uses stay. folder: a cache that can be
     written. cache_limit: GiB that the features of all runs may take together; without it, a quarter of the
     memory. The last MARGIN bytes of the disk stay free. Where all of that is not enough, nothing is removed,
-    and the number that is returned is smaller than `needed`. """
+    and the number that is returned is smaller than `needed`.
+    """
     memory = machine.memory()
     limit = cache_limit * (1 << 30) if cache_limit is not None else memory // 4 if memory else float('inf')
     with cache_contents.alone(folder):
