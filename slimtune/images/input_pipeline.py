@@ -12,7 +12,7 @@ import os
 import re
 
 from slimtune import machine
-from slimtune.datasets import records
+from slimtune.datasets import dataset_factory, records
 from slimtune.errors import UserError
 from slimtune.images import prepare
 from slimtune.runtime import next_of, session_config, tf
@@ -87,7 +87,10 @@ def evaluation_batches(dataset, inputs, batch_size, threads=None):
 
 
 def read(dataset, inputs, batch_size, threads=None):
-    """Yields what evaluation_batches gives, as arrays; the next ones are decoded while the caller works."""
+    """Yields what evaluation_batches gives, as arrays; the next ones are decoded while the caller works.
+
+    Raises UserError after the last batch where the records were replaced in the meantime.
+    """
     graph = tf.Graph()
     with graph.as_default():
         batch = evaluation_batches(dataset, inputs, batch_size, threads)
@@ -99,6 +102,7 @@ def read(dataset, inputs, batch_size, threads=None):
                 with explain_errors():
                     arrays = session.run(batch)
             except tf.errors.OutOfRangeError:
+                dataset_factory.check_unchanged(dataset)
                 return
             yield arrays
 
