@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -25,6 +26,12 @@ def reason(data):
     with pytest.raises(image_file.BadImage) as caught:
         image_file.inspect(data)
     return str(caught.value)
+
+
+def upright(data):
+    """The image that a person sees."""
+    with image_file.open_upright(data) as image:
+        return image
 
 
 def exif(orientation, kind=3, order='<'):
@@ -93,7 +100,7 @@ def metadata_png():
 def test_text_and_colour_profile_do_not_decide_whether_an_image_is_good():
     data = metadata_png()
     assert image_file.inspect(data) == ('png', 8, 6, 3, True, ())
-    assert image_file.open_upright(data).getpixel((0, 0)) == (255, 0, 0)
+    assert upright(data).getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_a_damaged_text_is_dropped():
@@ -112,7 +119,7 @@ def test_an_image_is_upright_whatever_its_format(form, order):
     image.paste('red', (0, 0, 24, 8))
     for orientation in range(1, 9):
         data = saved(image, form, exif=exif(orientation, order=order))
-        seen = image_file.open_upright(data)
+        seen = upright(data)
         assert seen.size == ((24, 16) if orientation < 5 else (16, 24))
         assert (image_file.inspect(data).width, image_file.inspect(data).height) == seen.size
         # The red half is at the top, bottom, left or right.
@@ -149,14 +156,14 @@ def tiff16(values, sample_format):
 def test_16_bits_give_their_high_byte_and_a_user_learns_of_dark_ones():
     bright = image_file.inspect(tiff16([0, 256, 0x7f00, 0x7fff], 1))
     assert bright.channels == 1 and not bright.notes
-    assert list(image_file.open_upright(tiff16([0, 256, 0x7f00, 0x7fff], 1)).getdata()) == [0, 1, 0x7f, 0x7f]
+    assert list(upright(tiff16([0, 256, 0x7f00, 0x7fff], 1)).getdata()) == [0, 1, 0x7f, 0x7f]
     assert 'nearly black' in image_file.inspect(tiff16([0, 1, 2, 4095], 1)).notes[0]
 
 
 def test_a_user_learns_that_only_the_first_page_is_used():
     pages = saved(Image.new('L', (8, 8), 0), 'TIFF', save_all=True, append_images=[Image.new('L', (8, 8), 255)])
     assert image_file.inspect(pages).notes == ('more than one page: the first is used',)
-    assert image_file.open_upright(pages).getpixel((0, 0)) == 0
+    assert upright(pages).getpixel((0, 0)) == 0
 
 
 @pytest.mark.parametrize('change', [
@@ -204,43 +211,44 @@ def test_the_limit_must_be_a_number(slimtune, tmp_path):
     assert told == 'slimtune: SLIMTUNE_MAX_PIXELS=many: it must be a number of pixels, at least 1\n'
 
 
-def test_giant_images_are_decoded_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(image_file, '_GIANT', 100)
-    running, most, lock = [], [], threading.Lock()
-    decode = image_file._decode
+def test_giant_images_are_decoded_one_at_a_time_small_ones_together(monkeypatch):
+    monkeypatch.setattr(image_file, '_PIXELS_AT_ONCE', 1000)
+    in_work, most, lock, decode = [], [], threading.Lock(), image_file._decode
 
     def counted(image):
         with lock:
-            running.append(1)
-            most.append(len(running))
-        threading.Event().wait(0.02)
+            in_work.append(image.size[0] * image.size[1])
+            most.append((len(in_work), sum(in_work)))
+        time.sleep(0.02)
         with lock:
-            running.pop()
+            in_work.remove(image.size[0] * image.size[1])
         return decode(image)
     monkeypatch.setattr(image_file, '_decode', counted)
 
-    def peak(size):
+    def most_at_once(size):
         del most[:]
         data = saved(Image.new('RGB', size), 'BMP')
-        threads = [threading.Thread(target=image_file.inspect, args=(data,)) for _ in range(4)]
+        threads = [threading.Thread(target=image_file.inspect, args=(data,)) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return max(most)
-    assert peak((20, 20)) == 1
-    assert peak((5, 5)) > 1
+        assert len(most) == 6 and not image_file._decoded
+        return tuple(map(max, zip(*most)))
+    assert most_at_once((40, 40)) == (1, 1600)
+    count, pixels = most_at_once((20, 20))
+    assert count > 1 and pixels <= 1000
 
 
 @pytest.mark.slow
 def test_a_batch_of_giant_images_takes_the_memory_of_one(tmp_path):
     for number in range(4):
-        Image.new('RGB', (9000, 7000), (number, 0, 0)).save(str(tmp_path / f'{number}.bmp'), 'BMP')
+        Image.new('RGB', (13000, 6500), (number, 0, 0)).save(str(tmp_path / f'{number}.bmp'), 'BMP')
     program = ('import resource, sys\nfrom slimtune.images import image_file\nfrom slimtune.storage.parallel import in_order\n'
                'look = lambda path: image_file.inspect(image_file.read(path))\n'
                'assert len(list(in_order(look, sys.argv[1:], 4))) == 4\n'
                'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)')
     ended = subprocess.run([sys.executable, '-c', program] + [str(path) for path in tmp_path.iterdir()], check=True,
                            stdout=subprocess.PIPE)
-    # The bytes of four files, 180 MiB each, and one image of four bytes per pixel, 240 MiB; not four.
-    assert int(ended.stdout) < 4 * 180 + 240 + 400
+    # The bytes of four files, 242 MiB each, and one image of four bytes per pixel, 322 MiB; not four.
+    assert int(ended.stdout) < 4 * 242 + 322 + 350
