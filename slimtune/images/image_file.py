@@ -71,7 +71,7 @@ _decoded = []       # the pixels of every image in work
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
-warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, without the file's name
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, no file named
 
 
 class BadImage(Exception):
@@ -250,7 +250,7 @@ def _notes(image):
     """What a user should know of a decoded image."""
     with contextlib.suppress(Exception):        # a mode without extrema, a damaged directory
         if image.mode.startswith('I') and image.getextrema()[1] < 0x1000:
-            yield '12 bits or less in 16: the highest 8 of 16 bits are used, so that the image is nearly black'
+            yield '12 bits or less in 16: the highest 8 of 16 bits are used, the image is nearly black'
         if image.format == 'TIFF' and image.n_frames > 1:
             yield 'more than one page: the first is used'
 
