@@ -16,7 +16,6 @@ from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import engines
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
-from slimtune.storage.checksums import sha256
 from slimtune.terminal import result, warn
 
 REPLAYED = 32               # images
@@ -33,10 +32,10 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
     images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
     """
     names = labels.read(exported.label_path) if exported.label_path else None
-    offset = data_options.labels_offset
-    exported_model = restored_model.load(exported.checkpoint_path, run or options.RunFile({}), net_options,
-                                exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
-    exported_model.say_averages()
+    exported_model = restored_model.load(
+        exported.checkpoint_path, net_options, run, exported.image_size or exported.eval_image_size,
+        names and names[data_options.labels_offset:], averages)
+    exported_model.report_averages()
     folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
     there = os.listdir(folder) if os.path.isdir(folder) else []
     others = sorted(set(there).difference(BUNDLE if 'model.json' in there else ()))
@@ -71,7 +70,6 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
 def facts(exported_model):
     """What model.json says."""
     inputs, net = exported_model.inputs, exported_model.net
-    weights = [path for path in checkpoint.files(exported_model.checkpoint.prefix) if not path.endswith('.meta')]
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
@@ -80,7 +78,7 @@ def facts(exported_model):
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': sha256(*weights)},
+                       'sha256': checkpoint.sha256(exported_model.checkpoint.prefix)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 
@@ -135,7 +133,7 @@ def live(exported_model, images):
     """The probabilities of the net as it stands in the checkpoint, nothing frozen."""
     with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
         placeholder, logits, _ = restored_model.build(exported_model)
-        restore(session, exported_model.checkpoint, restored_model.sources(exported_model))
+        restore(session, exported_model.checkpoint, restored_model.names_in_checkpoint(exported_model))
         return session.run(tf.nn.softmax(logits), {placeholder: images})
 
 

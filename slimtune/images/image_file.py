@@ -68,6 +68,9 @@ _METADATA_CHUNKS = (b'iCCP', b'tEXt', b'zTXt', b'iTXt', b'eXIf')    # of a PNG
 
 _work = threading.Condition()
 _decoded = []       # the pixels of every image in work
+# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed;
+# blocks of 64 MB are given back.
+Image.core.set_block_size(64 << 20)
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)

@@ -47,9 +47,9 @@ def trained(predicted, net_options, run, averages, asked):
     """A train folder or a checkpoint, which TensorFlow restores."""
     from slimtune.checkpoints import restored_model
     from slimtune.inference import agreement
-    loaded = restored_model.load(predicted.checkpoint_path, run, net_options, predicted.eval_image_size,
+    loaded = restored_model.load(predicted.checkpoint_path, net_options, run, predicted.eval_image_size,
                                  given_names(predicted), averages)
-    loaded.say_averages()
+    loaded.report_averages()
     return (lambda images, k: agreement.open_engine(loaded, asked, k, lambda: images)), loaded.inputs, loaded.class_names
 
 

@@ -23,8 +23,7 @@ WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128), ('mobilenet_v1', 
 def graph(trained):
     """The frozen lenet of `trained`, and images for it."""
     run = options.load_run(str(trained / 'pic_lenet'))
-    loaded = restored_model.load(str(trained / 'pic_lenet'), run, options.Net(model_name='lenet'), None, None,
-                                 options.Averages.IGNORE)
+    loaded = restored_model.load(str(trained / 'pic_lenet'), options.Net(model_name='lenet'), run)
     images = np.random.RandomState(1).uniform(-1, 1, [37, 28, 28, 1]).astype(np.float32)
     return restored_model.freeze(loaded), images
 
@@ -130,8 +129,8 @@ def test_an_engine_that_is_far_off_gives_way(graph, monkeypatch):
 def test_all_flowers_get_the_decisions_of_float32(real_data, net, weights, size):
     paths = sorted(glob.glob(os.path.join(real_data, 'flowers', '*', '*', '*.jpg')))
     assert len(paths) == 800
-    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'), options.RunFile({}),
-                                 options.Net(model_name=net), size, None, options.Averages.IGNORE)
+    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'), options.Net(model_name=net),
+                                 image_size=size)
     graph_def = restored_model.freeze(loaded)
     inputs = Input(get_net(net).preprocessing, size)
     exact, fast = engines.load(graph_def), None
