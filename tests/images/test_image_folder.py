@@ -92,3 +92,11 @@ def test_folders_of_systems_and_network_drives_are_no_classes(tmp_path):
         (tmp_path / folder / 'x.jpg').write_bytes(b'')
     assert [os.path.basename(path) for path in image_folder.class_folders(str(tmp_path))] == ['red']
     assert names(tmp_path / 'red') == (['x.jpg'], [])
+
+
+def test_a_folder_that_is_itself_a_link_is_walked(tmp_path):
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'real' / 'a.jpg').write_bytes(b'')
+    (tmp_path / 'real' / 'again').symlink_to(tmp_path / 'real')
+    (tmp_path / 'link').symlink_to(tmp_path / 'real')
+    assert image_folder.walk(str(tmp_path / 'link'))[0] == [str(tmp_path / 'link' / 'a.jpg')]
