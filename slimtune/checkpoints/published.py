@@ -8,8 +8,8 @@ import shutil
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.storage import atomic, http
-from slimtune.storage.archives import Archive, explained, members
-from slimtune.storage.cache import cache_folder
+from slimtune.storage.archives import Archive, members, reading
+from slimtune.storage.cache import cache_folder, folders_to_read, is_temporary, touch, writable_folder
 from slimtune.terminal import say
 
 _COPY = 1 << 20
@@ -40,10 +40,14 @@ def all_weights():
 
 def find_weights(name, cache_dir=None):
     """The prefix of a downloaded checkpoint, or None. name: a key of all_weights."""
-    folder = _weights_folder(name, cache_folder(cache_dir))
-    atomic.settle(folder)
-    prefix = os.path.join(folder, f'{name}.ckpt')
-    return prefix if _exists(prefix) else None
+    for cache in folders_to_read(cache_dir):
+        folder = _weights_folder(name, cache)
+        atomic.settle(folder)
+        prefix = os.path.join(folder, f'{name}.ckpt')
+        if _exists(prefix):
+            touch(folder)
+            return prefix
+    return None
 
 
 def how_to_get(net_name, cache_dir=None):
@@ -71,9 +75,12 @@ def download_weights(download_options):
     if prefix:
         say(f'{name} was downloaded before: {prefix}')
     else:
+        writable = writable_folder(cache)
+        if writable is None or is_temporary(writable) and not copy:
+            raise UserError(f'no folder keeps the weights of {name}: add --cache-dir FOLDER or --output-dir FOLDER')
         archive = all_weights()[name].archive
         path = http.fetch(archive, cache, download_options.from_where, download_options.checksums)
-        extract(path, archive.checkpoint, _weights_folder(name, cache), name)
+        extract(path, archive.checkpoint, _weights_folder(name, writable), name)
         prefix = find_weights(name, cache)
         say(f'{name}: {prefix}')
     if copy:
@@ -112,7 +119,7 @@ def extract(path, pattern, folder, name):
 
 def _copy(member, out, path):
     while True:
-        with explained(path):      # an error in reading is the archive's; one in writing (a full disk) is not
+        with reading(path):      # an error in reading is the archive's; one in writing (a full disk) is not
             data = member.stream.read(_COPY)
         if not data:
             return

@@ -10,7 +10,7 @@ from slimtune.terminal import next_step
 
 def run(request):
     """The command: chooses the split where none is named, evaluates, and prints what to type next."""
-    tested, net_options, data_options = request[options.Tested], request[options.Net], data_set(request)
+    tested, net_options, data_options = request[options.Evaluation], request[options.Net], data_set(request)
     if 'dataset_split_name' not in request.typed:
         default = data_options.dataset_split_name
         split = dataset_factory.held_out_split(data_options.dataset_name, data_options.dataset_dir, default)

@@ -84,7 +84,7 @@ def predict_split(model, dataset, tested, engine_options, probabilities):
         stack.enter_context(contextlib.closing(engine))
         batches = stack.enter_context(contextlib.closing(input_pipeline.read(
             dataset, model.inputs, tested.batch_size, tested.num_preprocessing_threads)))
-        stack.enter_context(input_pipeline.explained())
+        stack.enter_context(input_pipeline.explain_errors())
         bar = stack.enter_context(progress('evaluating', dataset.num_samples))
         for images, image_labels, file_names in itertools.islice(batches, tested.max_num_batches):
             logits = engine.run(images, image_labels)[0]
