@@ -147,6 +147,6 @@ def test_weights_for_another_image_size_are_fetched_by_their_archives_name(downl
 
 def test_weights_that_no_folder_would_keep_are_not_downloaded(download, mirror, monkeypatch, tmp_path):
     monkeypatch.setattr('slimtune.storage.cache._fallback', [])
-    said = download('inception_v3', '--from', mirror.url, '--cache-dir', '/proc/x', code=1)
-    assert 'no folder keeps the weights of inception_v3: add --cache-dir FOLDER or --output-dir FOLDER' in said
+    printed = download('inception_v3', '--from', mirror.url, '--cache-dir', '/proc/x', code=1)
+    assert 'no folder keeps the weights of inception_v3: add --cache-dir FOLDER or --output-dir' in printed
     assert not mirror.seen
