@@ -99,8 +99,8 @@ def exported(trained, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def grey_records(digits, tmp_path_factory):
-    """A folder of records as slim's converters wrote them, without a manifest: mine_train_*.tfrecord (48 digits
-    in two shards), mine_validation_* (12 in one) and labels.txt, 0:zero to 2:two."""
+    """A folder of records as slim's converters wrote them, without a manifest: mine_train_*.tfrecord (48
+    digits in two shards), mine_validation_* (12 in one) and labels.txt, 0:zero to 2:two."""
     from slimtune.datasets import dataset_utils
     from slimtune.runtime import tf
     folder = tmp_path_factory.mktemp('records')
