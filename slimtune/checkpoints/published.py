@@ -69,6 +69,7 @@ def extract(path, pattern, folder, name):
     if len(chosen) != 1:
         raise UserError('%s should hold one checkpoint %s, but holds %s' % (path, pattern, ', '.join(prefixes) or 'none'))
     with atomic.exchange(folder) as exchange:
+        exchange.remove([file for file in os.listdir(folder) if file.startswith(name + '.ckpt')])
         for member in members(path):
             ending = re.fullmatch(re.escape(chosen[0]) + r'(|\.index|\.data-\d{5}-of-\d{5})', member.name)
             if ending:

@@ -1,5 +1,4 @@
 """The exported folder: written beside its place, replayed on real images, and only then put there."""
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import engines
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
+from slimtune.storage.checksums import sha256
 from slimtune.terminal import result, warn
 
 REPLAYED = 32               # images
@@ -70,12 +70,7 @@ def export(exported, data_options, net_options, run=None, averages=False):
 def facts(exported_model):
     """What model.json says."""
     inputs, net = exported_model.inputs, exported_model.net
-    digest = hashlib.sha256()
-    for path in checkpoint.files(exported_model.checkpoint.prefix):
-        if not path.endswith('.meta'):
-            with open(path, 'rb') as f:
-                for block in iter(lambda: f.read(1 << 20), b''):
-                    digest.update(block)
+    weights = [path for path in checkpoint.files(exported_model.checkpoint.prefix) if not path.endswith('.meta')]
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
@@ -84,7 +79,7 @@ def facts(exported_model):
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': digest.hexdigest()},
+                       'sha256': sha256(*weights)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 

@@ -60,7 +60,7 @@ def convert(options):
     # The records
     splits = {}
     with atomic.exchange(output) as exchange:
-        exchange.remove(_stale(output, name, before))
+        exchange.remove(_stale(output, name, before) + ['label.txt', 'labels.txt', manifest.NAME])
         for split in sorted({one.split for one in good}.union(['train', 'validation']), key=list(image_folder.SPLITS).index):
             chosen = [one for one in good if one.split == split]
             splits[split] = _write_split(exchange, name, split, chosen, classes, options)

@@ -45,6 +45,7 @@ def _write(name, published, contents, folder):
     """Writes the shards, the label files and the manifest, all or nothing; returns the manifest."""
     splits, left_out, channels = {}, [], 1
     with atomic.exchange(folder) as exchange:
+        exchange.remove(_shard_names(published) + ['label.txt', 'labels.txt', manifest.NAME])
         for split, (pattern, number) in published.shards.items():
             splits[split], bad, most = write_split(exchange, split, pattern, number, contents.splits[split],
                                                           contents.class_names)
@@ -72,12 +73,15 @@ def _is_there(name, published, folder):
         say('%s is there already: %s in %s' % (name, ', '.join(
             '%d %s' % (facts['images'], split) for split, facts in written.splits.items()), folder))
         return True
-    names = [pattern % (n, number) if '%' in pattern else pattern
-             for pattern, number in published.shards.values() for n in range(number)]
-    if all(os.path.isfile(os.path.join(folder, file)) for file in names):
+    if all(os.path.isfile(os.path.join(folder, file)) for file in _shard_names(published)):
         say('%s holds the records of %s already, without %s: left as they are' % (folder, name, manifest.NAME))
         return True
     return False
+
+
+def _shard_names(published):
+    return [pattern % (n, number) if '%' in pattern else pattern
+            for pattern, number in published.shards.values() for n in range(number)]
 
 
 def _check_labels(folder, class_names):

@@ -36,18 +36,18 @@ def writable_folder(cache_dir=None):
     Warns once per process where it is not the cache's.
     """
     folder = cache_folder(cache_dir)
-    if folder in _writable or folder in _fallback:
+    if folder in _fallback:
         return folder
+    if folder.startswith('~'):
+        return None
     try:
-        if folder.startswith('~'):
-            return None
         os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        if folder not in _writable:
+            with tempfile.TemporaryFile(dir=folder):
+                _writable.add(folder)
+        return folder
     except OSError as e:
         return _temporary(f'the cache {folder} cannot be written ({e.strerror})')
-    _writable.add(folder)
-    return folder
 
 
 def folders_to_read(cache_dir=None):

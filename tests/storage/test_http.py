@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 
@@ -16,6 +17,7 @@ from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.errors import UserError
 from slimtune.storage import http
 from slimtune.storage.archives import Archive
+from slimtune.storage.checksums import read_sums, sha256
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -42,8 +44,8 @@ def get(mirror, cache):
     """Fetches the file from the server: get(sha256) -> its bytes."""
     mirror.files[NAME] = DATA
 
-    def run(sha256=SUM, size=None, **more):
-        path = http.fetch(Archive('%s/models/%s' % (mirror.url, NAME), size, sha256), str(cache), **more)
+    def run(expected=SUM, size=None, **more):
+        path = http.fetch(Archive('%s/models/%s' % (mirror.url, NAME), size, expected), str(cache), **more)
         with open(path, 'rb') as f:
             return f.read()
     return run
@@ -75,7 +77,7 @@ def test_a_busy_server_is_asked_again_when_it_says(get, mirror):
     assert len(mirror.seen) == 3 and time.time() - begun >= 1
 
 
-def test_any_progress_begins_the_tries_anew(get, mirror):
+def test_any_progress_starts_the_tries_over(get, mirror):
     mirror.plan = [{'cut': CHUNK}] * 5
     assert get() == DATA
 
@@ -176,7 +178,7 @@ def test_a_killed_download_goes_on_where_it_was(get, mirror, cache):
     assert mirror.ranges()[1].startswith('bytes=') and kept(cache) == [NAME]
 
 
-def test_a_damaged_note_means_beginning_anew(get, mirror, cache):
+def test_a_damaged_note_means_starting_over(get, mirror, cache):
     cache.mkdir()
     (cache / (NAME + '.part')).write_bytes(DATA[:1000])
     (cache / (NAME + '.part.json')).write_text('{"total"')
@@ -193,11 +195,75 @@ def test_two_commands_that_want_the_same_file_fetch_it_once(get, mirror):
     assert len(mirror.seen) == 1
 
 
+def test_a_server_that_never_ends_is_given_up_at_the_size_published_or_at_the_largest(get, mirror, cache, monkeypatch):
+    monkeypatch.setattr(http, 'LARGEST', 1 << 20)
+    for size, shown in ((len(DATA), 'which is its size'), (None, 'the most for a file of unknown size')):
+        mirror.plan = [{'length': None, 'endless': True}]
+        with pytest.raises(UserError, match='sends more than [01] MB, %s: it was not kept' % shown):
+            get(size=size)
+        assert kept(cache) == []
+
+
+def test_a_server_that_claims_more_than_the_largest_is_not_listened_to(get, mirror, cache, monkeypatch):
+    monkeypatch.setattr(http, 'LARGEST', 100000)
+    with pytest.raises(UserError, match='sends more than 0 MB'):
+        get()
+    assert kept(cache) == []
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(get, mirror, monkeypatch):
+    monkeypatch.setattr(http, 'SLOWEST_SECONDS', 0.3)
+    mirror.plan = [{'drip': 0.005}] * 9
+    begun = time.time()
+    with pytest.raises(UserError, match=r'only [\d.]+ kB came in .* s: carry'):
+        get()
+    assert len(mirror.seen) == 3 and time.time() - begun < 20
+
+
+def test_a_second_download_of_the_same_file_says_that_it_waits(get, mirror, capsys):
+    mirror.plan = [{'cut': CHUNK, 'stall': True}]
+    first = threading.Thread(target=get)
+    first.start()
+    while not mirror.seen:
+        time.sleep(0.01)
+    assert get() == DATA
+    first.join()
+    assert 'Another command is downloading %s: waiting for it' % NAME in capsys.readouterr().out
+
+
+def test_sums_that_are_recorded_at_the_same_time_are_all_kept(cache):
+    cache.mkdir()
+    names = ['%d.tar.gz' % n for n in range(20)]
+    for name in names:
+        (cache / name).write_bytes(DATA)
+    threads = [threading.Thread(target=http.check, args=(str(cache / name), name, None, str(cache))) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_sums(str(cache / 'SHA256SUMS')) == {name: SUM for name in names}
+
+
+@pytest.mark.skipif(not hasattr(os, 'getuid') or os.getuid() != 0, reason='only root can become another user')
+@pytest.mark.parametrize('published', [SUM, 'None'])
+def test_a_file_in_a_cache_that_can_only_be_read_is_used(published):
+    code = 'import os, sys; from slimtune.storage import archives, http\nos.setuid(54321); ' \
+           'print(http.fetch(archives.Archive("http://nowhere.invalid/" + sys.argv[2], None, %r), sys.argv[1]))'
+    with tempfile.TemporaryDirectory() as folder:       # tmp_path is its owner's alone
+        os.chmod(folder, 0o755)
+        with open(os.path.join(folder, NAME), 'wb') as f:
+            f.write(DATA)
+        code %= published if published == SUM else None
+        ended = subprocess.run([sys.executable, '-c', code, folder, NAME], cwd='/', check=True, stdout=subprocess.PIPE)
+        assert ended.stdout.decode().splitlines()[-1] == os.path.join(folder, NAME)
+        assert os.listdir(folder) == [NAME]
+
+
 def test_the_environments_proxy_is_used(mirror, cache, monkeypatch):
     mirror.files[NAME] = DATA
     monkeypatch.setenv('http_proxy', mirror.url)
     path = http.fetch(Archive('http://nowhere.invalid/' + NAME, None, SUM), str(cache))
-    assert http.sha256(path) == SUM
+    assert sha256(path) == SUM
     assert mirror.seen[0][0] == 'http://nowhere.invalid/' + NAME
 
 
