@@ -1,4 +1,5 @@
 """A net tested on every image of a split, once."""
+import contextlib
 import itertools
 import json
 import os
@@ -64,18 +65,20 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
 def answer(tested_model, dataset, tested, engine_options):
     """The net's logits [n, classes], the labels [n] and the file names [n] of every image of a split."""
     k = min(tested.top_k, len(tested_model.class_names) - 1)
-    answering = agreement.open_engine(tested_model, (engine_options.engine, engine_options.precision), k,
-                                lambda: input_pipeline.sample_images(dataset, tested_model.inputs, agreement.PROVED_ON))
+    images = agreement.Images(
+        f'{dataset.split_name} of {dataset.name}', dataset.num_samples, tested.batch_size,
+        lambda count: input_pipeline.sample_images(dataset, tested_model.inputs, count))
+    engine = agreement.open_engine(agreement.frozen_net(tested_model), (engine_options.engine, engine_options.precision),
+                                   images, k)
     parts, batches = [], input_pipeline.read(dataset, tested_model.inputs, tested.batch_size, tested.num_preprocessing_threads)
-    with input_pipeline.explained(), progress('evaluating', dataset.num_samples) as bar:
-        for images, truth, names in itertools.islice(batches, tested.max_num_batches):
-            parts.append((answering.run(images, truth)[0], truth, names))
+    with contextlib.closing(engine), contextlib.closing(batches), input_pipeline.explained(), \
+            progress('evaluating', dataset.num_samples) as bar:
+        for arrays, truth, names in itertools.islice(batches, tested.max_num_batches):
+            parts.append((engine.run(arrays, truth)[0], truth, names))
             bar.advance(len(truth))
-    batches.close()
-    answering.close()
     logits, truth, names = (np.concatenate(part) for part in zip(*parts))
-    if answering.again:
-        say('%d of %d images were close and decided again in float32' % (answering.again, len(truth)))
+    if engine.num_rechecked:
+        say(f'{engine.num_rechecked} of {len(truth)} images were close and computed again in float32')
     return logits, truth, names
 
 

@@ -22,8 +22,8 @@ from slimtune.inference.graph_file import DamagedFile
 from slimtune.storage import cache, json_file
 from slimtune.terminal import say, warn
 
-#: Images that an engine is measured on. With fewer at hand bfloat16 is not used.
-MEASURED_ON = 64
+#: Images that an engine is measured on. LEAST_IMAGES: where some of them cannot be read. With fewer, bfloat16 is not used.
+MEASURED_ON, LEAST_IMAGES = 64, 32
 #: The margin is SAFETY times the largest error on the sample, times log(images) / log(images of the sample), because the
 #: largest of many errors is larger than the largest of a few. Simulated draws of 64 out of 800 and of 100,000 errors: the
 #: margin is exceeded somewhere in 0.5% of the draws (normal errors), in 1% and 9% (exponential errors).
@@ -38,13 +38,14 @@ _CPU_FLAGS = ('avx', 'amx', 'fma', 'sse4', 'asimd', 'bf16', 'sve')      # beginn
 class FrozenNet:
     """A net that engines can open.
 
-    graph: engine -> a GraphDef or a path for engines.load; raises DamagedFile. digest: names its operations and weights.
+    graph: engine -> a GraphDef or a path for engines.load; raises DamagedFile. digest: () -> its operations and weights as
+    a checksum.
     reference: engine and precision that count as float32: TensorFlow's, but OpenVINO's for exports, which are used
     without TensorFlow.
     """
     graph: Callable
     inputs: Input
-    digest: str
+    digest: Callable
     reference: tuple = engines.EXACT
 
 
@@ -111,8 +112,8 @@ def frozen_net(restored):
     """The FrozenNet of a restored_model.Model."""
     from slimtune.checkpoints import restored_model     # imports TensorFlow, which an export does not need
     graph = restored_model.freeze(restored)
-    digest = hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()
-    return FrozenNet(lambda engine: graph, restored.inputs, digest)
+    return FrozenNet(lambda engine: graph, restored.inputs,
+                     lambda: hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest())
 
 
 def open_engine(net, choice, images, top_k=1, cache_dir=None):
@@ -158,17 +159,15 @@ def _open(net, kind, images, top_k, cache_dir):
     fast = engines.load(net.graph(kind[0]), *kind)
     if kind == engines.EXACT:
         return CheckedEngine(fast), None
-    if kind == net.reference or images.number < MEASURED_ON:    # nothing is measured, and nothing claimed
-        fast.compile(min(images.number, images.batch_size), (net.inputs.size, net.inputs.size, net.inputs.channels))
+    agreement = None
+    if kind != net.reference and images.number >= MEASURED_ON:
+        agreement = _known_agreement(net, kind, images, cache_dir) or _measure(net, kind, fast, images, cache_dir)
+    if agreement is None:       # nothing is measured, and nothing claimed
+        if kind[1] == 'bfloat16':
+            return None, f'fewer than {LEAST_IMAGES} images could be read to measure {fast.name} on'
+        size, channels = net.inputs.size, net.inputs.channels
+        fast.compile(min(images.number, images.batch_size), (size, size, channels))
         return CheckedEngine(fast), None
-    agreement = _known_agreement(net, kind, images, cache_dir)
-    if agreement is None:
-        sample = images.sample(MEASURED_ON)
-        if len(sample) < MEASURED_ON:
-            return None, f'only {len(sample)} of {MEASURED_ON} images could be read to measure {fast.name}'
-        with contextlib.closing(engines.load(net.graph(net.reference[0]), *net.reference, once=True)) as reference:
-            agreement = measure_agreement(fast, reference, sample, images.number)
-        cache.write_record(cache_dir, 'agreement', _key(net, kind, images), dataclasses.asdict(agreement))
     if not agreement.close_enough:
         fast.close()
         return None, f'{agreement}: too far from float32'
@@ -178,6 +177,17 @@ def _open(net, kind, images, top_k, cache_dir):
     else:
         decider = lambda: engines.load(net.graph('tensorflow'))
     return CheckedEngine(fast, decider, agreement.margin(images.number), top_k), None
+
+
+def _measure(net, kind, fast, images, cache_dir):
+    """Measures an engine on a sample and keeps the record. Returns an Agreement, or None where too few can be read."""
+    sample = images.sample(MEASURED_ON)
+    if len(sample) < LEAST_IMAGES:
+        return None
+    with contextlib.closing(engines.load(net.graph(net.reference[0]), *net.reference, once=True)) as reference:
+        agreement = measure_agreement(fast, reference, sample, images.number)
+    cache.write_record(cache_dir, 'agreement', _key(net, kind, images), dataclasses.asdict(agreement))
+    return agreement
 
 
 def _known_agreement(net, kind, images, cache_dir) -> Optional[Agreement]:
@@ -193,7 +203,7 @@ def _key(net, kind, images):
     """The name of a measurement's record: everything that it depends on."""
     inputs = dataclasses.asdict(net.inputs)
     inputs.pop('labels_offset')
-    parts = [net.digest, kind, engines.version(kind[0]), net.reference, engines.version(net.reference[0]), cpu(), inputs,
+    parts = [net.digest(), kind, engines.version(kind[0]), net.reference, engines.version(net.reference[0]), cpu(), inputs,
              images.kind, MEASURED_ON]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -10,6 +10,7 @@ import glob
 import importlib.util
 import os
 import re
+import sys
 import tempfile
 
 import numpy as np
@@ -88,7 +89,9 @@ def _openvino_for(engine):
     return core
 
 
-_GPU_DEVICES = ('/dev/nvidia[0-9]*', '/dev/dxg')       # Linux; Windows' Linux
+_GPU_DEVICES = ('/dev/nvidia[0-9]*', '/dev/dxg')       # Linux; Linux inside Windows
+_BUILD_INFO = os.path.join('tensorflow', 'python', 'platform', 'build_info.py')
+_BUILT_WITH_CUDA = re.compile(r"is_cuda_build'?\s*[=,:]\s*True")      # of 1.14, and of 2.21
 
 
 def gpu_for_tensorflow():
@@ -97,13 +100,10 @@ def gpu_for_tensorflow():
     first = os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0].strip()
     if not re.match(r'\d|GPU-|MIG-', first) or not any(map(glob.glob, _GPU_DEVICES)):
         return False
-    tensorflow = importlib.util.find_spec('tensorflow')
-    if not tensorflow or not tensorflow.submodule_search_locations:
-        return False
-    folder = tensorflow.submodule_search_locations[0]
-    with contextlib.suppress(OSError):
-        with open(os.path.join(folder, 'python', 'platform', 'build_info.py'), encoding='utf-8') as f:
-            return bool(re.search(r"is_cuda_build'?\s*[=,:]\s*True", f.read())) and _has_cudnn(os.path.dirname(folder))
+    for folder in sys.path:     # no find_spec: TensorFlow 1.14, once imported, has no __spec__
+        with contextlib.suppress(OSError):
+            with open(os.path.join(folder, _BUILD_INFO), encoding='utf-8') as f:
+                return bool(_BUILT_WITH_CUDA.search(f.read())) and _has_cudnn(folder)
     return False
 
 

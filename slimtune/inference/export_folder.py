@@ -1,10 +1,12 @@
 """An exported folder: model.json read as what it must be, files checked before they are used, and one folder replaced by
 another so that a killed command leaves a whole one."""
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from typing import Dict, List, Optional
 
 from slimtune.errors import UserError
@@ -12,7 +14,8 @@ from slimtune.images.model_input import ACCURATE, FAST, Input
 from slimtune.inference.agreement import FrozenNet
 from slimtune.inference.graph_file import DamagedFile
 from slimtune.preprocessing import preprocessing_factory
-from slimtune.storage import json_file
+from slimtune.storage import json_file, locks
+from slimtune.storage.checksums import sha256
 from slimtune.terminal import warn
 
 METADATA, FROZEN, OPENVINO = 'model.json', 'frozen.pb', ('model.xml', 'model.bin')
@@ -77,8 +80,10 @@ def frozen_net(folder, metadata):
             warn(f'{e}. Using {FROZEN}, which is whole')
             return frozen
 
-    listed = metadata.files or {FROZEN: sha256(os.path.join(folder, FROZEN))}
-    digest = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    def digest():
+        listed = metadata.files or {FROZEN: sha256(os.path.join(folder, FROZEN))}
+        return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+
     return FrozenNet(graph, metadata.inputs, digest, reference=('openvino', 'float32'))
 
 
@@ -94,18 +99,6 @@ def check(folder, metadata, *names):
             raise DamagedFile(f'{path} is not listed in {METADATA}: {REMEDY}')
         if sha256(path) != metadata.files[name]:
             raise DamagedFile(f'{path} is damaged: {REMEDY}')
-
-
-def sha256(path):
-    """The checksum of a file's content, '' where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, 'rb') as f:
-            for block in iter(lambda: f.read(1 << 20), b''):
-                digest.update(block)
-    except OSError:
-        return ''
-    return digest.hexdigest()
 
 
 def checksums(folder):
@@ -140,31 +133,58 @@ def _written_by_slimtune(folder):
     return isinstance(content, dict) and 'slimtune' in str(content.get('versions', ''))
 
 
+@contextlib.contextmanager
+def stage(folder):
+    """Gives a hidden folder beside `folder` to write an export into, for `replace`; it is gone when the block ends.
+
+    Raises UserError where the place cannot be written, or another command is exporting to it.
+    """
+    parent, name = os.path.split(os.path.abspath(folder))
+    beside = os.path.join(parent, f'.{name}.part')
+    try:
+        os.makedirs(beside, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as e:
+        raise UserError(f'{parent} cannot be written ({e.strerror}): choose another folder with --output-dir')
+    lock = locks.acquire(beside)
+    if lock is None:
+        raise UserError(f'another command is exporting to {folder}: wait for it to end')
+    with lock:
+        try:
+            for left in os.scandir(beside):     # by an export that was killed
+                shutil.rmtree(left.path) if left.is_dir(follow_symlinks=False) else os.remove(left.path)
+            yield beside
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
 def replace(new, folder):
     """Puts the folder `new` in the place of `folder`. Killed at any moment, one whole folder remains; see `restore`."""
     restore(folder)
+    if not os.path.isdir(folder):
+        os.rename(new, folder)
+        return
     old = _set_aside(folder)
-    if os.path.isdir(folder):
+    with locks.acquire(folder, wait=True):
         os.rename(folder, old)
-    os.rename(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
+        os.rename(new, folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def restore(folder):
-    """Ends a replacement that was killed: puts the previous folder back where no new one stands, else removes it.
+    """Ends a replacement that was killed: the new export stays where it stands, else the previous one is put back.
 
-    A folder that cannot be written is left as it is.
+    Waits for a replacement that is under way. Where nothing can be written, nothing changes.
     """
     old = _set_aside(folder)
     if not os.path.isdir(old):
         return
-    if os.path.isdir(folder):
-        shutil.rmtree(old, ignore_errors=True)
-        return
-    try:
-        os.rename(old, folder)
-    except OSError as e:
-        warn(f'an export was stopped and left {old}, which cannot be renamed to {folder} ({e.strerror})')
+    with contextlib.suppress(OSError), locks.acquire(old, wait=True):
+        if os.path.isfile(os.path.join(folder, METADATA)):
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(old, folder)
 
 
 def _set_aside(folder):
