@@ -127,19 +127,25 @@ def open_engine(net, choice, images, top_k=1, cache_dir=None):
     if few_images and precision == 'bfloat16':
         say(f'bfloat16 is measured on {MEASURED_ON} images, and there are {images.number}: using float32')
         precision = 'float32'
-    problem = None
+    problems = []
     for kind in _kinds(engine, engines.choose(engine, precision, few_images)):
-        if problem:
-            warn(f'{problem}. Using {" ".join(kind)} instead')
         try:
-            opened, problem = _open(net, kind, images, top_k, cache_dir)
+            opened = _open(net, kind, images, top_k, cache_dir)
         except DamagedFile as e:
-            opened, problem = None, str(e)
-        except RuntimeError as e:
-            opened, problem = None, f'OpenVINO cannot run this net ({engines.first_line(e)})'
-        if opened:
+            problems.append(str(e))
+        except RuntimeError as e:       # OpenVINO's errors, and _NotUsed
+            problems.append(str(e) if isinstance(e, _NotUsed) else f'OpenVINO cannot run this net ({engines.first_line(e)})')
+        else:
+            for problem in problems:
+                warn(f'{problem}. Using {" ".join(kind)} instead')
+            if opened.agreement:
+                say(str(opened.agreement))
             return opened
-    raise UserError(problem)
+    raise UserError(problems[-1])
+
+
+class _NotUsed(RuntimeError):
+    """Why an engine that runs is not used."""
 
 
 def _kinds(engine, chosen):
@@ -155,28 +161,29 @@ def _kinds(engine, chosen):
 
 
 def _open(net, kind, images, top_k, cache_dir):
-    """One engine, measured where that is needed: (CheckedEngine, None), or (None, why it is not used)."""
+    """Opens one engine, measured where that is needed: a CheckedEngine. Raises DamagedFile, RuntimeError and _NotUsed."""
     fast = engines.load(net.graph(kind[0]), *kind)
     if kind == engines.EXACT:
-        return CheckedEngine(fast), None
+        return CheckedEngine(fast)
     agreement = None
     if kind != net.reference and images.number >= MEASURED_ON:
         agreement = _known_agreement(net, kind, images, cache_dir) or _measure(net, kind, fast, images, cache_dir)
     if agreement is None:       # nothing is measured, and nothing claimed
         if kind[1] == 'bfloat16':
-            return None, f'fewer than {LEAST_IMAGES} images could be read to measure {fast.name} on'
+            raise _NotUsed(f'fewer than {LEAST_IMAGES} images could be read to measure {fast.name} on')
         size, channels = net.inputs.size, net.inputs.channels
         fast.compile(min(images.number, images.batch_size), (size, size, channels))
-        return CheckedEngine(fast), None
+        return CheckedEngine(fast)
     if not agreement.close_enough:
         fast.close()
-        return None, f'{agreement}: too far from float32'
-    say(str(agreement))
-    if kind[1] == 'bfloat16':   # One image per request: the few that are close would leave a larger request half empty.
-        decider = lambda: engines.load(net.graph('openvino'), 'openvino', 'float32', request_images=1)
-    else:
-        decider = lambda: engines.load(net.graph('tensorflow'))
-    return CheckedEngine(fast, decider, agreement.margin(images.number), top_k), None
+        raise _NotUsed(f'{agreement}: too far from float32')
+
+    def open_decider():
+        if kind[1] == 'float32':
+            return engines.load(net.graph('tensorflow'))
+        # One image per request: the few that are close would leave a larger request half empty.
+        return engines.load(net.graph('openvino'), 'openvino', 'float32', request_images=1)
+    return CheckedEngine(fast, open_decider, agreement.margin(images.number), top_k, agreement)
 
 
 def _measure(net, kind, fast, images, cache_dir):
@@ -224,12 +231,14 @@ class CheckedEngine:
     """An engine that computes close images again: those whose best class, or whose k best, another logit nearly joins.
 
     fast: the engine. open_decider: opens the float32 engine that decides, called when it is first needed; None where no
-    image is computed again. margin: logits closer than this are close. num_rechecked: images computed again so far.
+    image is computed again. margin: logits closer than this are close. agreement: what the margin was estimated from.
+    num_rechecked: images computed again so far.
     """
 
-    def __init__(self, fast, open_decider=None, margin=0.0, top_k=1):
+    def __init__(self, fast, open_decider=None, margin=0.0, top_k=1, agreement=None):
         self._fast, self._open_decider, self._decider = fast, open_decider, None
-        self._margin, self._top_k, self.num_rechecked = margin, top_k, 0
+        self._margin, self._top_k = margin, top_k
+        self.agreement, self.num_rechecked = agreement, 0
 
     def run(self, images, labels=None):
         """Returns logits and probabilities, both [n, classes].

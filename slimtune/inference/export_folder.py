@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 from slimtune.errors import UserError
 from slimtune.images.model_input import ACCURATE, FAST, Input
 from slimtune.inference.agreement import FrozenNet
-from slimtune.inference.graph_file import DamagedFile
+from slimtune.inference.graph_file import DamagedFile, read_graph
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.storage import json_file, locks
 from slimtune.storage.checksums import sha256
@@ -68,17 +68,17 @@ def read(folder):
 def frozen_net(folder, metadata):
     """An export's net, for inference.agreement.open_engine. Its files are checked when an engine asks for them."""
     def graph(engine):
-        frozen = os.path.join(folder, FROZEN)
-        if engine == 'tensorflow' or not os.path.exists(os.path.join(folder, OPENVINO[0])):
-            check(folder, metadata, FROZEN)
-            return frozen
-        try:
-            check(folder, metadata, *OPENVINO)
-            return os.path.join(folder, OPENVINO[0])
-        except DamagedFile as e:
-            check(folder, metadata, FROZEN)     # OpenVINO reads it too, more slowly
-            warn(f'{e}. Using {FROZEN}, which is whole')
-            return frozen
+        problem = None
+        if engine == 'openvino' and os.path.exists(os.path.join(folder, OPENVINO[0])):
+            try:
+                check(folder, metadata, *OPENVINO)
+                return os.path.join(folder, OPENVINO[0])
+            except DamagedFile as e:
+                problem = e
+        check(folder, metadata, FROZEN)
+        if problem:
+            warn(f'{problem}. Using {FROZEN}, which is whole')
+        return read_graph(os.path.join(folder, FROZEN))     # OpenVINO reads it too, but only operations of a net may pass
 
     def digest():
         listed = metadata.files or {FROZEN: sha256(os.path.join(folder, FROZEN))}
