@@ -2,6 +2,7 @@
 another so that a killed command leaves a whole one."""
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -67,6 +68,7 @@ def read(folder):
 
 def frozen_net(folder, metadata):
     """An export's net, for inference.agreement.open_engine. Its files are checked when an engine asks for them."""
+    @functools.lru_cache(maxsize=None)      # checked, and reported, once
     def graph(engine):
         problem = None
         if engine == 'openvino' and os.path.exists(os.path.join(folder, OPENVINO[0])):
