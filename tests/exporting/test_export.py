@@ -1,4 +1,4 @@
-"""`slimtune export`: what ships answers as the checkpoint does, here, in plain TensorFlow and on the other runtime."""
+"""`slimtune export`: what ships gives the checkpoint's probabilities, here, in plain TensorFlow and on the other runtime."""
 import hashlib
 import io
 import json
@@ -186,11 +186,71 @@ def test_a_killed_export_leaves_no_half_bundle_and_the_next_one_clears_up(net, s
     assert not [name for name in os.listdir(str(net)) if name.startswith('.')]
 
 
-def test_a_net_that_answers_otherwise_than_its_checkpoint_is_not_exported(net, here, monkeypatch):
-    """No real pipeline does: the tolerance is made so small that rounding fails it."""
-    monkeypatch.setattr(bundle, 'AGREES', -1.0)
-    assert 'nothing was written' in here('export', 'net', code=1)
+@pytest.mark.parametrize('form', bundle.FORMATS, ids=lambda form: form.__name__.split('.')[-1])
+def test_a_file_that_gives_other_probabilities_than_the_checkpoint_is_not_exported(form, net, here, monkeypatch):
+    """Each format in turn is wrong by construction, by 0.01."""
+    real = form.write
+
+    def write(folder, model):
+        run = real(folder, model)
+        return run and (lambda batch: run(batch) + 0.01)
+    monkeypatch.setattr(form, 'write', write)
+    if form is bundle.openvino and not engines.openvino():
+        pytest.skip('OpenVINO is not installed')
+    assert 'by 0.01: nothing was written' in here('export', 'net', code=1)
     assert not (net / 'export').exists() and not [name for name in os.listdir(str(net)) if name.startswith('.')]
+
+
+def test_a_format_that_cannot_hold_the_net_is_left_out_and_named(net, here, monkeypatch):
+    def write(folder, model):
+        raise RuntimeError('unknown layer\nmore')
+    monkeypatch.setattr(bundle.openvino, 'write', write)
+    assert 'openvino cannot run this net, so its files are left out: unknown layer' in here('export', 'net')
+    assert 'model.xml' not in os.listdir(str(net / 'export')) and 'frozen.pb' in os.listdir(str(net / 'export'))
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(net, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle.restored_model, 'load', lambda *arguments: pytest.fail('the net was loaded first'))
+    (tmp_path / 'file').write_text('mine')
+    printed = here('export', 'net', '--output-dir', 'file/export', code=1)
+    assert 'file cannot be written (' in printed and 'choose another folder with --output-dir' in printed
+    if os.path.isdir('/sys/kernel'):
+        assert '/sys cannot be written (' in here('export', 'net', '--output-dir', '/sys/export', code=1)
+
+
+def test_a_users_own_folder_with_the_names_of_an_export_is_left_alone(net, here, tmp_path):
+    """A model.json of another tool, a saved_model of their own."""
+    own = tmp_path / 'own'
+    (own / 'saved_model').mkdir(parents=True)
+    (own / 'saved_model' / 'thesis.txt').write_text('mine')
+    (own / 'frozen.pb').write_text('mine')
+    (own / 'model.json').write_text('{"class_name": "Sequential", "keras_version": "2.2.4"}')
+    before = files_of(own)
+    assert 'own holds other files (frozen.pb, model.json, saved_model): choose another --output-dir' in here(
+        'export', 'net', '--output-dir', 'own', code=1)
+    (own / 'model.json').unlink()
+    assert 'own holds other files' in here('export', 'net', '--output-dir', 'own', code=1)
+    assert {name: data for name, data in before.items() if name != 'model.json'} == files_of(own)
+
+
+def test_an_export_of_five_images_is_measured_anew_where_it_predicts(digits, here, tmp_path):
+    """What five images showed is in model.json for information; predict never relies on it."""
+    for name in CLASSES:
+        for split, first, last in (('train', 0, 6), ('validation', 6, 8 if name != 'two' else 7)):
+            (tmp_path / 'few' / split / name).mkdir(parents=True)
+            for path in sorted((digits / name).iterdir())[first:last]:
+                shutil.copy(str(path), str(tmp_path / 'few' / split / name))
+    here('train', 'few', '--model', 'lenet', '--max-number-of-steps', 5, '--batch-size', 4)
+    assert 'Replayed on 5 images of validation' in here('export', 'few_lenet')
+    metadata = json.loads((tmp_path / 'few_lenet' / 'export' / 'model.json').read_text(encoding='utf-8'))
+    if not engines.openvino():
+        assert metadata['agreement'] == {}
+        return
+    measured = metadata['agreement']['openvino float32']
+    assert (measured['num_images'], measured['reference']) == (5, 'tensorflow float32')
+    few, many = (here('predict', 'few_lenet/export', *[digits / name for name in CLASSES] * times) for times in (1, 2))
+    assert 'compared with' not in few, '60 images: float32 at once'
+    assert ('on 64 images' in many) == (engines.choose('openvino', 'auto')[1] == 'bfloat16')
 
 
 def test_without_the_images_it_is_replayed_on_noise_and_says_so(net, here):
