@@ -20,7 +20,8 @@ NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 
 
 def main(data, paths):
     """Compares the logits of images decoded whole and at half their size."""
-    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
+    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), options.RunFile({}), options.Net(model_name=NET), SIZE, None,
+                                options.Averages.IGNORE)
     running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
     print('a logit moves by up to %.0f%% of the largest, and %d of %d answers change (%s, real weights; allowed: %.0f%%)' % (

@@ -137,19 +137,24 @@ def _signed(value):
 
 @contextlib.contextmanager
 def writer(path):
-    """Gives a function that appends a record (bytes) to a new file. UserError where it cannot be written: a full disk."""
-    failed = lambda e: UserError('%s cannot be written: %s' % (os.path.basename(path), e.strerror))
+    """Gives a function that appends a record (bytes) to a new file and returns its length and checksum (bytes).
+
+    Raises UserError where the file cannot be written: a full disk.
+    """
+    def failed(error):
+        return UserError(f'{os.path.basename(path)} cannot be written: {error.strerror}')
     try:
         f = open(path, 'wb')        # noqa: SIM115 - closed below, where a full disk may be noticed first
     except OSError as e:
         raise failed(e) from e
 
     def write(record):
-        length = struct.pack('<Q', len(record))
+        length, checksum = struct.pack('<Q', len(record)), _masked(record)
         try:
-            f.writelines([length, _masked(length), record, _masked(record)])
+            f.writelines([length, _masked(length), record, checksum])
         except OSError as e:
             raise failed(e) from e
+        return length + checksum
 
     try:
         yield write

@@ -69,8 +69,13 @@ def evaluate_array(style, array, height, width, **options):
         # float32 as in the graph: it decides which way a half is rounded.
         sides = np.array(array.shape[:2], np.float32)
         sides *= np.float32(scaled_side(record.side, height, width)) / sides.min()
-        array = _resize_bilinear(array, *np.rint(sides).astype(int))
-    array = _resize_bilinear(array, height, width) if record.fit == 'resize' else _crop_or_pad(array, height, width)
+        sides = np.rint(sides).astype(int)
+        # Only the part that the crop keeps: of 4000 x 2 pixels, the whole would be 512,000 x 256.
+        array = _resize_bilinear(array, sides, (sides - [height, width]) // 2, (height, width))
+    if record.fit == 'resize':
+        array = _resize_bilinear(array, (height, width), (0, 0), (height, width))
+    else:
+        array = _crop_or_pad(array, height, width)
     image = array.astype(np.float32, copy=False)        # resized or cropped: a copy already
     if record.unit:
         image *= np.float32(1 / 255)
@@ -96,18 +101,21 @@ def _crop_or_pad(array, height, width):
     return np.pad(array, padding + [(0, 0)], 'constant')
 
 
-def _resize_bilinear(array, height, width):
-    """tf.image.resize_bilinear of version 1: corners and pixel centres not aligned. Returns float32.
+def _resize_bilinear(array, sides, corner, window):
+    """A window of what tf.image.resize_bilinear of version 1 gives: corners and pixel centres not aligned.
 
-    Only the rows and columns that count are read, each once, so that a large image costs what a small one does.
+    sides: (height, width) that the whole array is resized to. corner: (top, left) of the window. window: its (height,
+    width). Returns float32. Only the rows and columns that count are read, each once, so that a large image costs what
+    a small one does.
     """
-    def neighbours(size, new_size):
-        place = np.arange(new_size, dtype=np.float32) * (np.float32(size) / np.float32(new_size))
+    height = window[0]
+
+    def neighbours(size, new_size, start, count):
+        place = np.arange(start, start + count).astype(np.float32) * (np.float32(size) / np.float32(new_size))
         before = np.minimum(place.astype(int), size - 1)
         return before, np.minimum(before + 1, size - 1), place - before.astype(np.float32)
 
-    above, below, down = neighbours(array.shape[0], height)
-    left, right, across = neighbours(array.shape[1], width)
+    (above, below, down), (left, right, across) = map(neighbours, array.shape, sides, corner, window)
 
     def between(start, end, share):
         end -= start

@@ -7,7 +7,7 @@ functions of the styles are named for them; the figures are slim's.
 """
 from slimtune.errors import UserError
 from slimtune.preprocessing.evaluation import evaluation, scaled_side
-from slimtune.preprocessing.graph import evaluate_image, resize, resize_shorter_side, to_grey
+from slimtune.preprocessing.graph import crop_resized, evaluate_image, resize, to_grey
 from slimtune.runtime import tf
 
 #: The crop of Szegedy et al. 2014 (section 6) with slim's figures: share of the image's area, width / height, the
@@ -96,8 +96,8 @@ def vgg(image, height, width, use_grayscale=False, key=None, resize_side_min=256
     """Shorter side to resize_side_min to _max pixels, both included, crop, mirror, less ImageNet's means."""
     side, top, left, mirrored = _draws(_new_key() if key is None else key, 4)
     low, high = (scaled_side(limit, height, width, resize_side_min) for limit in (resize_side_min, resize_side_max))
-    image = resize_shorter_side(tf.cast(image, tf.float32), tf.floor(_between(low, high + 1, side)))
-    image = _mirror(_crop(image, height, width, top, left), mirrored)
+    image = _mirror(crop_resized(image, tf.floor(_between(low, high + 1, side)), height, width,
+                                 lambda sides: _corner(sides, height, width, top, left)), mirrored)
     return (to_grey(image) if use_grayscale else image) - evaluation('vgg', use_grayscale).mean
 
 
@@ -139,6 +139,10 @@ def _mirror(image, draw):
 
 def _crop(image, height, width, top, left):
     """The height x width window at the drawn shares (0..1) of the way down and across."""
-    room = tf.cast(tf.shape(image)[:2] - [height, width] + 1, tf.float32)
-    top, left = tf.cast(top * room[0], tf.int32), tf.cast(left * room[1], tf.int32)
+    top, left = tf.unstack(_corner(tf.shape(image)[:2], height, width, top, left))
     return tf.ensure_shape(image[top:top + height, left:left + width], [height, width, None])
+
+
+def _corner(sides, height, width, top, left):
+    """The (top, left) of a height x width window, int32 [2], at the drawn shares (0..1) of the way down and across."""
+    return tf.cast([top, left] * tf.cast(sides - [height, width] + 1, tf.float32), tf.int32)

@@ -1,7 +1,13 @@
-"""What this process may use of the machine: its cores and its memory, a container's limits included."""
+"""What this process may use of the machine: cores and memory, a container's limits included, and the installed packages."""
 import os
+import re
+import sys
 
 _CGROUP = '/sys/fs/cgroup'
+#: {package: (a file that it installs, pattern of its distributions' names)}: TensorFlow is also tensorflow-gpu and tf-nightly
+PACKAGES = {
+    'TensorFlow': ('tensorflow/__init__.py', '.*tensorflow.*|tf_nightly.*'), 'numpy': ('numpy/__init__.py', 'numpy.*'),
+    'Pillow': ('PIL/__init__.py', 'pillow.*'), 'OpenVINO': ('openvino/__init__.py', 'openvino.*')}
 _UNLIMITED = 1 << 60        # cgroup v1 writes about 2^63 where there is no limit
 
 
@@ -18,6 +24,31 @@ def memory():
     if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
         limits.append(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
     return min((limit for limit in limits if limit and limit < _UNLIMITED), default=None)
+
+
+def installed_version(file, names):
+    """The version of the package that installed `file`, and its distribution where that is not called like the folder.
+
+    file: as pip records it, such as 'numpy/__init__.py'. names: pattern of the distributions to look at. Nothing is
+    imported; Python 3.7 has no importlib.metadata.
+    """
+    for folder in sys.path:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            match = re.fullmatch(r'([^-]+)-([^-]+)\.dist-info', name)
+            if match and re.fullmatch(names, match.group(1).lower()) and _installed(file, os.path.join(folder, name)):
+                distribution, version = match.groups()
+                usual = distribution.lower() in (names.split('.*')[0], file.split('/')[0])
+                return version if usual else f'{version} ({distribution.replace("_", "-")})'
+    return 'not installed'
+
+
+def _installed(file, dist_info):
+    """Whether a distribution recorded that it installed `file`."""
+    try:
+        with open(os.path.join(dist_info, 'RECORD'), encoding='utf-8') as f:
+            return any(line.startswith(file + ',') for line in f)
+    except OSError:
+        return False
 
 
 def _cpu_share():

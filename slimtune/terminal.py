@@ -90,9 +90,13 @@ def data(line):
     sys.stdout.flush()
 
 
-def next_step(*words):
-    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell here."""
-    say('', 'Next: ' + ' '.join(['slimtune', *map(_quoted, words)]))
+def next_step(*words, first=()):
+    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell here.
+
+    first: the arguments of a command that must run before it; both are one line to paste.
+    """
+    commands = [' '.join(['slimtune', *map(_quoted, part)]) for part in (first, words) if part]
+    say('', 'Next: ' + ' && '.join(commands))
 
 
 def _quoted(word):

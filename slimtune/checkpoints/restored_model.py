@@ -6,6 +6,7 @@ from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restor
 from slimtune.errors import UserError
 from slimtune.images.model_input import FAST, Input, inputs_of
 from slimtune.nets import nets_factory
+from slimtune.options import Averages
 from slimtune.runtime import portable, session_config, slim, tf
 from slimtune.terminal import say
 
@@ -31,22 +32,22 @@ class Model:
 def load(path, run, net_options, size, class_names, averages, labels_offset=0):
     """The Model that a checkpoint, a train folder or any file of a checkpoint names.
 
-    run: its run.json ({} without). net_options: options.Net. size: of the images, or None. class_names: by index of the
-    logits; None to take what the folder says, else numbers. averages: True, False or 'there' (where it has them).
+    run: its options.RunFile. net_options: options.Net. size: of the images, or None. class_names: by index of the
+    logits; None to take what the folder says, else numbers. averages: an options.Averages.
     """
     saved = Checkpoint(path)
     net = nets_factory.get_net(net_options.model_name)
-    inputs = inputs_of(net, net_options, size or run.get('image_size'), run.get('channels') or matching.channels_of(saved, net),
+    inputs = inputs_of(net, net_options, size or run.image_size, run.channels or matching.channels_of(saved, net),
                        labels_offset)
-    if not run:         # slim trained it, and slim's images were decoded so
+    if not run.path:    # slim trained it, and slim's images were decoded so
         inputs = dataclasses.replace(inputs, dct_method=FAST)
-    trained = run.get('classes')
+    trained = run.classes
     if trained and class_names and trained != class_names:
         raise UserError('%s was trained on the classes %s, but these are %s' % (
             saved.prefix, ', '.join(trained[:12]), ', '.join(class_names[:12])))
-    if averages and not saved.has_averages and averages != 'there':
+    if averages is Averages.USE and not saved.has_averages:
         raise UserError('%s holds no moving averages: leave out --moving-average-decay' % saved.prefix)
-    averages = bool(averages and saved.has_averages)
+    averages = averages is not Averages.IGNORE and saved.has_averages
     names = class_names or trained
     if not names:
         classes = matching.head_classes(saved, net)

@@ -15,5 +15,5 @@ def run(request):
         split = dataset_factory.held_out_split(data_options.dataset_name, data_options.dataset_dir, data_options.dataset_split_name)
         data_options = dataclasses.replace(data_options, dataset_split_name=split or data_options.dataset_split_name)
     evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
-    unknown = [] if request.run else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
+    unknown = [] if request.run.path else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
     next_step('export', tested.checkpoint_path, *unknown)

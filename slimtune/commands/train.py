@@ -4,8 +4,10 @@ import os
 
 from slimtune import options
 from slimtune.checkpoints import checkpoint
-from slimtune.datasets import dataset_factory
+from slimtune.commands.data_set import data_set
 from slimtune.errors import UserError
+from slimtune.images import conversion
+from slimtune.storage import trust
 from slimtune.training import initial_weights, train
 
 
@@ -15,14 +17,15 @@ def run(request):
     folder = data_options.dataset_dir
     if not folder:
         raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
-    if data_options.dataset_module:
-        name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
-        data_options = dataclasses.replace(data_options, dataset_name=name)
-    elif request.folder_form:
-        data_options = dataclasses.replace(data_options, dataset_name=train.found_or_converted(folder, data_options.dataset_name))
+    data_options = data_set(request)
+    if request.folder_form and not data_options.dataset_module:
+        data_options = dataclasses.replace(
+            data_options, dataset_name=conversion.find_or_convert(folder, data_options.dataset_name))
     if not run_options.train_dir:
         beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
         run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
+    if data_options.dataset_module:
+        trust.remember(run_options.train_dir, data_options.dataset_module)
     start = request[options.Start]
     if request.folder_form and not start.checkpoint_path and not checkpoint.find_latest(run_options.train_dir):
         start = dataclasses.replace(start, checkpoint_path=initial_weights.published_checkpoint(

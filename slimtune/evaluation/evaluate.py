@@ -20,11 +20,11 @@ from slimtune.storage import atomic
 from slimtune.terminal import progress, result, say
 
 
-def evaluate(tested, data_options, net_options, run=None, averages=False, engine_options=None):
+def evaluate(tested, data_options, net_options, run=None, averages=options.Averages.IGNORE, engine_options=None):
     """Tests a net and returns its metrics, as in EVAL_DIR/metrics.json.
 
-    tested, data_options, net_options, engine_options: dataclasses of options. run: run.json, {} without. averages: see
-    restored_model.load.
+    tested, data_options, net_options, engine_options: dataclasses of options. run: options.RunFile, None
+    without. averages: an options.Averages.
     """
     # Data and net
     engine_options = engine_options or options.Engine()
@@ -38,8 +38,8 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     names = labels.read(tested.label_path) if tested.label_path else dataset.class_names
     if names != dataset.class_names:
         raise UserError('%s names other classes than the records of %s' % (tested.label_path, dataset.name))
-    tested_model = restored_model.load(tested.checkpoint_path, run or {}, net_options, tested.eval_image_size, names[offset:],
-                              averages, offset)
+    tested_model = restored_model.load(tested.checkpoint_path, run or options.RunFile({}), net_options, tested.eval_image_size,
+                                       names[offset:], averages, offset)
     eval_dir = tested.eval_dir or os.path.join(folder_of(tested.checkpoint_path), 'eval')
     say('%s, step %d%s, on the %d images of %s %s' % (
         tested_model.checkpoint.prefix, tested_model.checkpoint.step, ', moving averages' if tested_model.averages else '',

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from slimtune import __version__
+from slimtune import __version__, options
 from slimtune.checkpoints import checkpoint, restored_model
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
@@ -35,20 +35,22 @@ class Sample:
     source: str
 
 
-def export(exported, data_options, net_options, run=None, averages=False):
-    """Writes an export and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
+def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
+    """Writes an export and returns its folder. The arguments are the dataclasses of options; run: an options.RunFile, None
+    without; averages: an options.Averages.
 
     Raises UserError where the folder cannot be written or holds anything else, and where a file's probabilities differ from
     the checkpoint's.
     """
+    run = run or options.RunFile({})
     folder = exported.output_dir or os.path.join(checkpoint.folder_of(exported.checkpoint_path), 'export')
     checkpoint.find(exported.checkpoint_path)
     export_folder.restore(folder)
     export_folder.check_replaceable(folder)
     with export_folder.stage(folder) as beside:
         offset = data_options.labels_offset
-        names = read_class_names(exported.label_path, offset, (run or {}).get('classes'))
-        model = restored_model.load(exported.checkpoint_path, run or {}, net_options,
+        names = read_class_names(exported.label_path, offset, run.classes)
+        model = restored_model.load(exported.checkpoint_path, run, net_options,
                                     exported.image_size or exported.eval_image_size, names, averages, offset)
         model.say_averages()
         sample = sample_of(model, data_options)

@@ -20,8 +20,7 @@ AHEAD = 2       # batches that are decoded while the engine runs
 def open_net(predicted, net_options, run, averages):
     """The net that the options name: (agreement.FrozenNet, its class names).
 
-    predicted, net_options: options.Predicted and options.Net. run: run.json, {} without. averages: see
-    restored_model.load. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
+    predicted, net_options: options.Predicted and options.Net. run: an options.RunFile. averages: an options.Averages. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
     """
     path = predicted.checkpoint_path
     if export_folder.is_export(path):
@@ -31,7 +30,7 @@ def open_net(predicted, net_options, run, averages):
             raise UserError(f'{path} has {len(metadata.classes)} classes, but {predicted.label_path} names {len(names)}')
         return export_folder.frozen_net(path, metadata), names
     from slimtune.checkpoints import restored_model
-    names = read_class_names(predicted.label_path, predicted.labels_offset, run.get('classes'))
+    names = read_class_names(predicted.label_path, predicted.labels_offset, run.classes)
     restored = restored_model.load(path, run, net_options, predicted.eval_image_size, names, averages)
     restored.say_averages()
     return agreement.frozen_net(restored), restored.class_names
@@ -54,7 +53,9 @@ def image_paths(words):
     paths = []
     for word in words:
         if os.path.isdir(word):
-            inside = image_folder.walk(word)
+            inside, passed = image_folder.walk(word)
+            for path, why in passed:
+                warn(f'{path}: {why}')
             if not inside:
                 warn(f'no files in {word}')
             paths += inside

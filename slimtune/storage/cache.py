@@ -15,7 +15,6 @@ from slimtune.storage import atomic
 from slimtune.terminal import warn
 
 _fallback = []      # the temporary folder of this process, once it was needed; [None] where none can be made
-_writable = set()   # cache folders that this process can write to
 
 
 def cache_folder(cache_dir=None):
@@ -42,10 +41,8 @@ def writable_folder(cache_dir=None):
         return None
     try:
         os.makedirs(folder, exist_ok=True)
-        if folder not in _writable:
-            with tempfile.TemporaryFile(dir=folder):
-                _writable.add(folder)
-        return folder
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as e:
         return _temporary(f'the cache {folder} cannot be written ({e.strerror})')
 

@@ -18,7 +18,7 @@ import urllib3
 from slimtune import __version__
 from slimtune.errors import UserError
 from slimtune.storage import atomic, locks
-from slimtune.storage.archives import prove
+from slimtune.storage.archives import read_through
 from slimtune.storage.cache import folders_to_read, touch, writable_folder
 from slimtune.storage.checksums import read_sums, sha256, text_of
 from slimtune.terminal import progress, say
@@ -101,7 +101,7 @@ def check(path, name, expected, cache, ours=False):
         if wanted:
             raise UserError(f'{path} has changed: its SHA-256 is {found}, at the first download it was {wanted}. If '
                             f'the new one is right, remove its line from {recorded}')
-        prove(path)        # the sum of a proxy's page, or of half a file, must not be recorded
+        read_through(path)     # the sum of a proxy's page, or of half a file, must not be recorded
     except UserError as e:
         if not ours:
             raise
@@ -115,7 +115,7 @@ def check(path, name, expected, cache, ours=False):
 
 def _record(path, name, found):
     """Adds a sum to a file of sums; two commands that do so at once both keep their line."""
-    with locks.acquire(os.path.join(os.path.dirname(path), f'.{SUMS}.lock'), wait=True):
+    with locks.acquire(os.path.join(os.path.dirname(path), f'.{SUMS}.lock'), wait=True, make=True):
         sums = read_sums(path) if os.path.exists(path) else {}
         atomic.write_text(path, text_of(dict(sums, **{name: found})))
 
@@ -131,10 +131,10 @@ def _alone(path):
     """One download of a file at a time: whoever comes second waits, and then finds the file."""
     folder, name = os.path.split(path)
     lock_file = os.path.join(folder, f'.{name}.lock')
-    lock = locks.acquire(lock_file)
+    lock = locks.acquire(lock_file, make=True)
     if lock is None:
         say(f'Another command is downloading {name}: waiting for it')
-        lock = locks.acquire(lock_file, wait=True)
+        lock = locks.acquire(lock_file, wait=True, make=True)
     with lock:
         yield
 

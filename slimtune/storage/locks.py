@@ -22,6 +22,11 @@ class Lock:
     def __init__(self, descriptor, excludes):
         self._descriptor, self.excludes = descriptor, excludes
 
+    def share(self):
+        """Lets others have the lock too, shared."""
+        if self.excludes:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
     def release(self):
         """Gives the lock back. A second call does nothing."""
         descriptor, self._descriptor = self._descriptor, None
@@ -37,16 +42,15 @@ class Lock:
     __del__ = release
 
 
-def acquire(path, shared=False, wait=False):
-    """A Lock on a folder, or on a file, which is made where there is none; None where another process has it.
+def acquire(path, shared=False, wait=False, make=False):
+    """A Lock on a folder or a file; None where another process has it.
 
-    shared: others may have it too, shared. wait: until the others release it. Raises OSError where `path` cannot be
-    opened.
+    shared: others may have it too, shared. wait: until the others release it. make: an empty file, where there is
+    nothing. Raises OSError where `path` cannot be opened.
     """
-    flags = os.O_RDONLY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
     if fcntl is None:
         return Lock(None, excludes=False)
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT if make else os.O_RDONLY, 0o666)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         return Lock(descriptor, excludes=True)

@@ -47,7 +47,7 @@ def restored(net, resumed, warm, class_names, start):
     variables = {name: v for name, v in variables.items() if not within(name, excluded)}
     head = {name for name in variables if within(name, net.head)}
     fitting, missing, differing = compare(warm, {name: v.shape.as_list() for name, v in variables.items()})
-    other_classes = options.load_run(warm.prefix).get('classes', class_names) != class_names
+    other_classes = options.load_run(warm.prefix).classes not in (None, class_names)
     left = sorted(head if other_classes else head.intersection(missing + differing))
     # Half a head is none: with its weights left out, its batch norm would be another head's.
     left = sorted(head) if left else []

@@ -7,7 +7,7 @@ import pytest
 from slimtune.checkpoints import published
 from slimtune.checkpoints.checkpoint import Checkpoint
 from slimtune.checkpoints.weights import WEIGHTS
-from slimtune.commands.download import DATA_SETS
+from slimtune.datasets import published_data
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
@@ -108,7 +108,7 @@ def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
 
 def test_without_a_name_all_there_is_is_listed(download):
     said = download()
-    for name in list(WEIGHTS) + list(DATA_SETS):
+    for name in list(WEIGHTS) + published_data.names():
         assert any(line.split()[:1] == [name] for line in said.splitlines())
 
 

@@ -104,7 +104,7 @@ def test_an_unknown_name_says_what_the_folder_holds(folder, tmp_path):
     (tmp_path / 'empty').mkdir()
     assert 'did you mean flowers?' in refused(tmp_path / 'empty', 'flower')
     assert 'no folder' in refused(tmp_path / 'nowhere')
-    with pytest.raises(UserError, match='how many classes has nobody'):
+    with pytest.raises(UserError, match='how many classes does nobody have'):
         dataset_factory.num_classes('nobody')
 
 

@@ -135,7 +135,7 @@ def test_a_line_of_slims_means_what_it_meant(line, monkeypatch):
 
 def test_every_flag_of_slims_scripts_is_there():
     for command, flags in DEFAULTS.items():
-        assert set(flags) <= set(options.fields(command)), command
+        assert set(flags) <= set(options.command_options(command)), command
         assert {name: options.defaults(command, 'slim')[name] for name in flags} == flags
 
 

@@ -112,8 +112,8 @@ def test_the_moving_averages_are_what_answers(trained, here, tmp_path):
     here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--batch-size', 4,
          '--moving-average-decay', 0.9)
     saved, name = Checkpoint(str(tmp_path / 'net')), 'LeNet/fc4/biases'
-    for averages, variable in ((True, name + AVERAGE), (False, name)):
-        loaded = restored_model.load(str(tmp_path / 'net'), {}, options.Net('lenet'), None, CLASSES, averages)
+    for averages, variable in ((options.Averages.USE, name + AVERAGE), (options.Averages.IGNORE, name)):
+        loaded = restored_model.load(str(tmp_path / 'net'), options.RunFile({}), options.Net('lenet'), None, CLASSES, averages)
         constants = {node.name: node for node in restored_model.freeze(loaded).node}
         np.testing.assert_array_equal(tf.make_ndarray(constants[name].attr['value'].tensor), saved.value(variable))
     assert np.abs(saved.value(name) - saved.value(name + AVERAGE)).max() > 0

@@ -278,7 +278,8 @@ def test_many_images_are_measured_on_a_sample_of_all_of_them(trained, digits, he
 def test_the_engine_is_closed_however_the_loop_ends(trained, exported, digits, monkeypatch):
     from slimtune import options
     from slimtune.inference import agreement, predict
-    net, _ = predict.open_net(options.Predicted(checkpoint_path=str(exported)), options.Net(), {}, False)
+    net, _ = predict.open_net(options.Predicted(checkpoint_path=str(exported)), options.Net(), options.RunFile({}),
+                              options.Averages.IGNORE)
     paths = [str(path) for path in sorted((digits / 'one').iterdir())]
     closed = []
     monkeypatch.setattr(agreement.CheckedEngine, 'close', lambda engine: closed.append(engine))

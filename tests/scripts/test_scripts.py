@@ -104,6 +104,7 @@ def test_a_script_stops_where_a_command_fails_and_names_the_file_to_bring(run):
     assert '404' in error and 'carry inception_v3_2016_08_28.tar.gz' in error and error.count('\n') == 1
 
 
+@pytest.mark.slow
 def test_lenet_learns_real_digits_from_nothing_to_an_evaluated_net(run, mirror, mnist_digits, tmp_path):
     mirror.files.update(mnist_digits[0])
     said, _ = run('train_lenet_on_mnist.sh', STEPS='300')
@@ -112,6 +113,7 @@ def test_lenet_learns_real_digits_from_nothing_to_an_evaluated_net(run, mirror, 
     assert len(mirror.seen) == 4
 
 
+@pytest.mark.slow
 def test_flowers_are_fine_tuned_in_two_stages(run, mirror, jpeg, tarred, tmp_path):
     with tf.Graph().as_default(), tf.Session() as session:
         nets_factory.get_network_fn('inception_v1', 1001)(tf.placeholder(tf.float32, [None, 224, 224, 3]))

@@ -178,8 +178,8 @@ def test_any_sequence_of_kills_leaves_the_old_files_or_the_new_ones(old, new, go
     with tempfile.TemporaryDirectory() as folder:
         for name in old:
             atomic.write_text(os.path.join(folder, name), 'old')
-        before = {name: 'old' for name in old}
-        after = dict({name: 'old' for name in old - gone}, **{name: 'new' for name in new})
+        before = dict.fromkeys(old, 'old')
+        after = dict(dict.fromkeys(old - gone, 'old'), **dict.fromkeys(new, 'new'))
         with contextlib.suppress(Killed), dying(kills[:1]), atomic.exchange(folder) as exchange:
             exchange.remove(old & (gone | new))
             for name in sorted(new):

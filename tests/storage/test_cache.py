@@ -17,7 +17,6 @@ def process(monkeypatch):
     """Every test is a process of its own as far as the cache's warnings and temporary folder go."""
     for name in ('_fallback', '_warned'):
         monkeypatch.setattr(cache, name, [])
-    monkeypatch.setattr(cache, '_writable', set())
 
 
 def python(code, cwd, **environment):

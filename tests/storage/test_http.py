@@ -241,7 +241,7 @@ def test_sums_that_are_recorded_at_the_same_time_are_all_kept(cache):
         thread.start()
     for thread in threads:
         thread.join()
-    assert read_sums(str(cache / 'SHA256SUMS')) == {name: SUM for name in names}
+    assert read_sums(str(cache / 'SHA256SUMS')) == dict.fromkeys(names, SUM)
 
 
 @pytest.mark.skipif(not hasattr(os, 'getuid') or os.getuid() != 0, reason='only root can become another user')
