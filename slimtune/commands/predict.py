@@ -39,12 +39,14 @@ def write_text(rows, class_names, k):
         if error:
             result(path, f'  cannot be read: {error}')
             continue
-        result(path, *[f'  {100 * value:6.2f}%  {name}' for name, value in best(probabilities, class_names, k)])
+        pairs = best(probabilities, class_names, k)
+        result(path, *[f'  {100 * value:6.2f}%  {name}' for name, value in pairs])
 
 
 def write_csv(rows, class_names, k):
     """The columns file, prediction_1, probability_1, … to k, error."""
-    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the same.
+    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the
+    # same.
     table = csv.writer(types.SimpleNamespace(write=lambda row: data(row[:-2])), lineterminator='\r\n')
     columns = [name for n in range(1, k + 1) for name in (f'prediction_{n}', f'probability_{n}')]
     table.writerow(['file', *columns, 'error'])
@@ -66,4 +68,5 @@ def write_json(rows, class_names, k):
             row['predictions'] = [{'class': name, 'probability': value}
                                   for name, value in best(probabilities, class_names, k)]
         line = json.dumps(row, ensure_ascii=False)
-        data(line.encode('utf-8', 'backslashreplace').decode('utf-8'))      # JSON is UTF-8: a GBK file name is escaped
+        # JSON is UTF-8: a file name in GBK is escaped.
+        data(line.encode('utf-8', 'backslashreplace').decode('utf-8'))

@@ -28,19 +28,19 @@ _NOISE_IMAGES = 4           # where there are no real ones
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Images that the files are replayed on. encoded: a list of bytes, [] without real images. images: the same, prepared:
-    float32 [n, size, size, channels]. source: where they come from, for people."""
+    """Images that the files are replayed on. encoded: a list of bytes, [] without real images. images: the
+    same, prepared: float32 [n, size, size, channels]. source: where they come from, for people."""
     encoded: list
     images: np.ndarray
     source: str
 
 
 def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
-    """Writes an export and returns its folder. The arguments are the dataclasses of options; run: an options.RunFile, None
-    without; averages: an options.Averages.
+    """Writes an export and returns its folder. The arguments are the dataclasses of options; run: an
+    options.RunFile, None without; averages: an options.Averages.
 
-    Raises UserError where the folder cannot be written or holds anything else, and where a file's probabilities differ from
-    the checkpoint's.
+    Raises UserError where the folder cannot be written or holds anything else, and where a file's
+    probabilities differ from the checkpoint's.
     """
     run = run or options.RunFile({})
     folder = exported.output_dir or os.path.join(checkpoint.folder_of(exported.checkpoint_path), 'export')
@@ -56,10 +56,11 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
         sample = sample_of(model, data_options)
         difference = write_and_replay(beside, model, sample)
         if not difference <= LARGEST_DIFFERENCE:
-            raise UserError(f'the exported files give other probabilities than the checkpoint, by {difference:.2g}: nothing '
-                            'was written')
+            raise UserError('the exported files give other probabilities than the checkpoint, by '
+                            f'{difference:.2g}: nothing was written')
         labels.write_folder(beside, model.class_names)
-        content = dict(metadata(model), agreement=measure(beside, sample), files=export_folder.checksums(beside))
+        content = dict(metadata(model), agreement=measure(beside, sample),
+                       files=export_folder.checksums(beside))
         atomic.write_text(os.path.join(beside, export_folder.METADATA),
                           json.dumps(content, indent=1, ensure_ascii=False) + '\n')
         export_folder.replace(beside, folder)
@@ -70,12 +71,14 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
 
 
 def sample_of(model, data_options):
-    """Held-out images of the data set (of another split where none is held out), or noise where no data set is found."""
+    """Held-out images of the data set (of another split where none is held out), or noise where no data set
+    is found."""
     name, folder, inputs = data_options.dataset_name, data_options.dataset_dir, model.inputs
     splits = dataset_factory.split_names(name, folder)
     if not splits:
         warn('no images of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
-        noise = np.random.RandomState(0).uniform(-1, 1, [_NOISE_IMAGES, inputs.size, inputs.size, inputs.channels])
+        shape = [_NOISE_IMAGES, inputs.size, inputs.size, inputs.channels]
+        noise = np.random.RandomState(0).uniform(-1, 1, shape)
         return Sample([], noise.astype(np.float32), 'noise')
     split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
     dataset = dataset_factory.get_dataset(name, split, folder)
@@ -86,7 +89,8 @@ def sample_of(model, data_options):
 
 
 def write_and_replay(folder, model, sample):
-    """Writes every format and returns the largest difference of a probability between one of them and the checkpoint."""
+    """Writes every format and returns the largest difference of a probability between one of them and the
+    checkpoint."""
     expected = live_probabilities(model, sample.images)
     differences = []
     for form in FORMATS:
@@ -127,7 +131,8 @@ def metadata(model):
 
 
 def measure(folder, sample):
-    """How far OpenVINO is from TensorFlow on the sample and on this machine, as {engine: fields of an Agreement}.
+    """How far OpenVINO is from TensorFlow on the sample and on this machine, as {engine: fields of an
+    Agreement}.
 
     For information only: predict measures on the machine where it runs.
     """

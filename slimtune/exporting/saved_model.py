@@ -1,4 +1,5 @@
-"""saved_model/, for TensorFlow Serving and others: encoded images [n] in, `probabilities` and the best `classes` out."""
+"""saved_model/, for TensorFlow Serving and others: encoded images [n] in, `probabilities` and the best
+`classes` out."""
 import os
 
 from slimtune.exporting import frozen_encoded

@@ -1,9 +1,9 @@
 """How far an engine is from float32, measured on real images, and predictions that follow float32.
 
-An engine is compared with a reference on a sample of the images that it will be used on. What it may do to the other
-images is estimated from that sample: images whose classes lie closer than the estimated error are computed again in
-float32. Measurements are records of the cache; they count for the same graph, engine, version, CPU, preparation and kind
-of images only.
+An engine is compared with a reference on a sample of the images that it will be used on. What it may do to
+the other images is estimated from that sample: images whose classes lie closer than the estimated error are
+computed again in float32. Measurements are records of the cache; they count for the same graph, engine,
+version, CPU, preparation and kind of images only.
 """
 import contextlib
 import dataclasses
@@ -22,26 +22,30 @@ from slimtune.inference.graph_file import DamagedFile
 from slimtune.storage import cache, json_file
 from slimtune.terminal import say, warn
 
-#: Images that an engine is measured on. LEAST_IMAGES: where some of them cannot be read. With fewer, bfloat16 is not used.
+#: Images that an engine is measured on. LEAST_IMAGES: where some of them cannot be read. With fewer, bfloat16
+#: is not used.
 MEASURED_ON, LEAST_IMAGES = 64, 32
-#: The margin is SAFETY times the largest error on the sample, times log(images) / log(images of the sample), because the
-#: largest of many errors is larger than the largest of a few. Simulated draws of 64 out of 800 and of 100,000 errors: the
-#: margin is exceeded somewhere in 0.5% of the draws (normal errors), in 1% and 9% (exponential errors).
+#: The margin is SAFETY times the largest error on the sample, times log(images) / log(images of the sample),
+#: because the largest of many errors is larger than the largest of a few. Simulated draws of 64 out of 800
+#: and of 100,000 errors: the margin is exceeded somewhere in 0.5% of the draws (normal errors), in 1% and 9%
+#: (exponential errors).
 SAFETY = 1.5
 #: Of the largest logit: an engine that is farther off would have most images computed again, and is not used.
 LARGEST_ERROR = 0.03
-_REFERENCE_BATCH = 4        # images; TensorFlow takes up to half as long again for 64, because of the memory it touches
-_CPU_FLAGS = ('avx', 'amx', 'fma', 'sse4', 'asimd', 'bf16', 'sve')      # beginnings of those that choose a code path
+#: Images that the reference computes at once: TensorFlow takes up to half as long again for 64, because of
+#: the memory it touches.
+_REFERENCE_BATCH = 4
+#: How the names of those CPU flags begin that choose a code path.
+_CPU_FLAGS = ('avx', 'amx', 'fma', 'sse4', 'asimd', 'bf16', 'sve')
 
 
 @dataclasses.dataclass(frozen=True)
 class FrozenNet:
     """A net that engines can open.
 
-    graph: engine -> a GraphDef or a path for engines.load; raises DamagedFile. digest: () -> its operations and weights as
-    a checksum.
-    reference: engine and precision that count as float32: TensorFlow's, but OpenVINO's for exports, which are used
-    without TensorFlow.
+    graph: engine -> a GraphDef or a path for engines.load; raises DamagedFile. digest: () -> its operations
+    and weights as a checksum. reference: engine and precision that count as float32: TensorFlow's, but
+    OpenVINO's for exports, which are used without TensorFlow.
     """
     graph: Callable
     inputs: Input
@@ -53,8 +57,9 @@ class FrozenNet:
 class Images:
     """The images that an engine is opened for.
 
-    kind: where they come from, such as 'validation of flowers'. number: how many. batch_size: how many come at once.
-    sample: count -> that many (fewer where there are fewer), spread over all: float32 [n, height, width, channels].
+    kind: where they come from, such as 'validation of flowers'. number: how many. batch_size: how many come
+    at once. sample: count -> that many (fewer where there are fewer), spread over all: float32 [n, height,
+    width, channels].
     """
     kind: str
     number: int
@@ -66,9 +71,10 @@ class Images:
 class Agreement:
     """How far an engine's logits are from a reference's.
 
-    num_images: the sample's size. drawn_from: of so many images. error: the largest of a logit. largest_logit: of the
-    reference. difference_error: the largest error of the difference between two logits of one image, at most twice
-    `error`; what moves all logits of an image alike changes no prediction. num_changed: predictions that differ.
+    num_images: the sample's size. drawn_from: of so many images. error: the largest of a logit.
+    largest_logit: of the reference. difference_error: the largest error of the difference between two logits
+    of one image, at most twice `error`; what moves all logits of an image alike changes no prediction.
+    num_changed: predictions that differ.
     """
     engine: str
     reference: str
@@ -90,27 +96,32 @@ class Agreement:
         return SAFETY * growth * self.difference_error
 
     def __str__(self):
-        return (f'{self.engine} compared with {self.reference} on {self.num_images} images: largest error of a logit '
-                f'{self.error:.2g} (largest logit {self.largest_logit:.3g}), {self.num_changed} predictions changed')
+        return (f'{self.engine} compared with {self.reference} on {self.num_images} images: '
+                f'largest error of a logit {self.error:.2g} (largest logit {self.largest_logit:.3g}), '
+                f'{self.num_changed} predictions changed')
 
 
 def measure_agreement(engine, reference, images, drawn_from=None):
     """Compares the logits (the first output) of two engines on real images and returns an Agreement.
 
-    images: float32 [n, height, width, channels]. drawn_from: how many images these are a sample of, by default n.
+    images: float32 [n, height, width, channels]. drawn_from: how many images these are a sample of, by
+    default n.
     """
     parts = np.array_split(images, -(-len(images) // _REFERENCE_BATCH))
     expected = np.concatenate([reference.run(part)[0] for part in parts])
     logits = engine.run(images)[0]
     errors = logits - expected
-    return Agreement(engine.name, reference.name, len(images), drawn_from or len(images), float(np.abs(errors).max()),
-                     float(np.abs(expected).max()), float(np.ptp(errors, axis=1).max()),
-                     int((logits.argmax(1) != expected.argmax(1)).sum()))
+    return Agreement(
+        engine=engine.name, reference=reference.name,
+        num_images=len(images), drawn_from=drawn_from or len(images),
+        error=float(np.abs(errors).max()), largest_logit=float(np.abs(expected).max()),
+        difference_error=float(np.ptp(errors, axis=1).max()),
+        num_changed=int((logits.argmax(1) != expected.argmax(1)).sum()))
 
 
 def frozen_net(restored):
     """The FrozenNet of a restored_model.Model."""
-    from slimtune.checkpoints import restored_model     # imports TensorFlow, which an export does not need
+    from slimtune.checkpoints import restored_model  # imports TensorFlow, which an export does not need
     graph = restored_model.freeze(restored)
     return FrozenNet(lambda engine: graph, restored.inputs,
                      lambda: hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest())
@@ -119,8 +130,9 @@ def frozen_net(restored):
 def open_engine(net, choice, images, top_k=1, cache_dir=None):
     """Opens the fastest engine whose predictions are estimated to be float32's: a CheckedEngine.
 
-    net: a FrozenNet. choice: (engine, precision) of the options. images: the Images it will run. top_k: predictions among
-    the best k are followed too. Prints what was measured, and why an engine is not used. Raises UserError where none can.
+    net: a FrozenNet. choice: (engine, precision) of the options. images: the Images it will run. top_k:
+    predictions among the best k are followed too. Prints what was measured, and why an engine is not used.
+    Raises UserError where none can.
     """
     engine, precision = choice
     few_images = images.number < MEASURED_ON
@@ -131,10 +143,10 @@ def open_engine(net, choice, images, top_k=1, cache_dir=None):
     for kind in _kinds(engine, engines.choose(engine, precision, few_images)):
         try:
             opened = _open(net, kind, images, top_k, cache_dir)
-        except DamagedFile as e:
+        except (DamagedFile, _NotUsed) as e:
             problems.append(str(e))
-        except RuntimeError as e:       # OpenVINO's errors, and _NotUsed
-            problems.append(str(e) if isinstance(e, _NotUsed) else f'OpenVINO cannot run this net ({engines.first_line(e)})')
+        except RuntimeError as e:       # OpenVINO's errors
+            problems.append(f'OpenVINO cannot run this net ({engines.first_line(e)})')
         else:
             for problem in problems:
                 warn(f'{problem}. Using {" ".join(kind)} instead')
@@ -144,7 +156,7 @@ def open_engine(net, choice, images, top_k=1, cache_dir=None):
     raise UserError(problems[-1])
 
 
-class _NotUsed(RuntimeError):
+class _NotUsed(Exception):
     """Why an engine that runs is not used."""
 
 
@@ -161,13 +173,15 @@ def _kinds(engine, chosen):
 
 
 def _open(net, kind, images, top_k, cache_dir):
-    """Opens one engine, measured where that is needed: a CheckedEngine. Raises DamagedFile, RuntimeError and _NotUsed."""
+    """Opens one engine, measured where that is needed: a CheckedEngine. Raises DamagedFile, RuntimeError and
+    _NotUsed."""
     fast = engines.load(net.graph(kind[0]), *kind)
     if kind == engines.EXACT:
         return CheckedEngine(fast)
     agreement = None
     if kind != net.reference and images.number >= MEASURED_ON:
-        agreement = _known_agreement(net, kind, images, cache_dir) or _measure(net, kind, fast, images, cache_dir)
+        agreement = (_known_agreement(net, kind, images, cache_dir)
+                     or _measure(net, kind, fast, images, cache_dir))
     if agreement is None:       # nothing is measured, and nothing claimed
         if kind[1] == 'bfloat16':
             raise _NotUsed(f'fewer than {LEAST_IMAGES} images could be read to measure {fast.name} on')
@@ -187,11 +201,13 @@ def _open(net, kind, images, top_k, cache_dir):
 
 
 def _measure(net, kind, fast, images, cache_dir):
-    """Measures an engine on a sample and keeps the record. Returns an Agreement, or None where too few can be read."""
+    """Measures an engine on a sample and keeps the record. Returns an Agreement, or None where too few can be
+    read."""
     sample = images.sample(MEASURED_ON)
     if len(sample) < LEAST_IMAGES:
         return None
-    with contextlib.closing(engines.load(net.graph(net.reference[0]), *net.reference, once=True)) as reference:
+    graph = net.graph(net.reference[0])
+    with contextlib.closing(engines.load(graph, *net.reference, once=True)) as reference:
         agreement = measure_agreement(fast, reference, sample, images.number)
     cache.write_record(cache_dir, 'agreement', _key(net, kind, images), dataclasses.asdict(agreement))
     return agreement
@@ -210,8 +226,8 @@ def _key(net, kind, images):
     """The name of a measurement's record: everything that it depends on."""
     inputs = dataclasses.asdict(net.inputs)
     inputs.pop('labels_offset')
-    parts = [net.digest(), kind, engines.version(kind[0]), net.reference, engines.version(net.reference[0]), cpu(), inputs,
-             images.kind, MEASURED_ON]
+    parts = [net.digest(), kind, engines.version(kind[0]), net.reference, engines.version(net.reference[0]),
+             cpu(), inputs, images.kind, MEASURED_ON]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -228,11 +244,12 @@ def cpu():
 
 
 class CheckedEngine:
-    """An engine that computes close images again: those whose best class, or whose k best, another logit nearly joins.
+    """An engine that computes close images again: those whose best class, or whose k best, another logit
+    nearly joins.
 
-    fast: the engine. open_decider: opens the float32 engine that decides, called when it is first needed; None where no
-    image is computed again. margin: logits closer than this are close. agreement: what the margin was estimated from.
-    num_rechecked: images computed again so far.
+    fast: the engine. open_decider: opens the float32 engine that decides, called when it is first needed;
+    None where no image is computed again. margin: logits closer than this are close. agreement: what the
+    margin was estimated from. num_rechecked: images computed again so far.
     """
 
     def __init__(self, fast, open_decider=None, margin=0.0, top_k=1, agreement=None):
@@ -243,8 +260,8 @@ class CheckedEngine:
     def run(self, images, labels=None):
         """Returns logits and probabilities, both [n, classes].
 
-        images: float32 [n, height, width, channels]. labels: int [n], where of the k best it only matters whether the label
-        is among them; None where all of the k best do.
+        images: float32 [n, height, width, channels]. labels: int [n], where of the k best it only matters
+        whether the label is among them; None where all of the k best do.
         """
         logits, probabilities = self._fast.run(images)
         close = self._close(logits, labels)

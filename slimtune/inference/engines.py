@@ -1,7 +1,7 @@
 """Engines that run a frozen net on TensorFlow or OpenVINO: prepared images in, arrays out.
 
-`load` gives an engine: `run(images)` returns an array for each requested output. OpenVINO runs the same frozen graph
-several times faster on a CPU, and in bfloat16 where the CPU computes in it.
+`load` gives an engine: `run(images)` returns an array for each requested output. OpenVINO runs the same
+frozen graph several times faster on a CPU, and in bfloat16 where the CPU computes in it.
 """
 import collections
 import contextlib
@@ -22,12 +22,14 @@ from slimtune.terminal import warn
 
 INPUT, OUTPUTS = 'input:0', ('logits:0', 'probabilities:0')
 EXACT = ('tensorflow', 'float32')
-#: OpenVINO's images per request, and the most streams (requests computed at the same time); each takes memory.
+#: OpenVINO's images per request, and the most streams (requests computed at the same time); each takes
+#: memory.
 REQUEST_IMAGES, MOST_STREAMS = 2, 8
 
 
 def openvino():
-    """OpenVINO's Core, one per process; None where OpenVINO is not installed. Raises UserError for a broken installation."""
+    """OpenVINO's Core, one per process; None where OpenVINO is not installed. Raises UserError for a broken
+    installation."""
     if importlib.util.find_spec('openvino') is None:
         return None
     return _core()
@@ -55,9 +57,10 @@ def version(engine):
 def choose(engine, precision, few_images=False):
     """Returns the engine and precision to use, such as ('openvino', 'bfloat16').
 
-    engine, precision: of the options; 'auto' is TensorFlow where it has a GPU, else OpenVINO where it is installed, in
-    bfloat16 where the CPU computes in it. few_images: too few to pay for the start of a GPU or of a second engine that
-    computes close images again. Raises UserError for something requested that this machine lacks.
+    engine, precision: of the options; 'auto' is TensorFlow where it has a GPU, else OpenVINO where it is
+    installed, in bfloat16 where the CPU computes in it. few_images: too few to pay for the start of a GPU or
+    of a second engine that computes close images again. Raises UserError for something requested that this
+    machine lacks.
     """
     if engine == 'auto' and precision != 'bfloat16' and not few_images and gpu_for_tensorflow():
         return EXACT
@@ -74,7 +77,8 @@ def choose(engine, precision, few_images=False):
 
 
 def _openvino_for(engine):
-    """OpenVINO's Core if the option `engine` allows it and it works, else None. Raises UserError where it was requested."""
+    """OpenVINO's Core if the option `engine` allows it and it works, else None. Raises UserError where it was
+    requested."""
     if engine == 'tensorflow':
         return None
     try:
@@ -95,31 +99,32 @@ _BUILT_WITH_CUDA = re.compile(r"is_cuda_build'?\s*[=,:]\s*True")      # of 1.14,
 
 
 def gpu_for_tensorflow():
-    """Whether TensorFlow will find a GPU, tested without importing it: the device, CUDA_VISIBLE_DEVICES, and a build of
-    TensorFlow with CUDA whose libraries are installed."""
+    """Whether TensorFlow will find a GPU, tested without importing it: the device, CUDA_VISIBLE_DEVICES, and
+    a build of TensorFlow with CUDA whose libraries are installed."""
     first = os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0].strip()
     if not re.match(r'\d|GPU-|MIG-', first) or not any(map(glob.glob, _GPU_DEVICES)):
         return False
     for folder in sys.path:     # no find_spec: TensorFlow 1.14, once imported, has no __spec__
-        with contextlib.suppress(OSError):
-            with open(os.path.join(folder, _BUILD_INFO), encoding='utf-8') as f:
-                return bool(_BUILT_WITH_CUDA.search(f.read())) and _has_cudnn(folder)
+        with contextlib.suppress(OSError), open(os.path.join(folder, _BUILD_INFO), encoding='utf-8') as f:
+            return bool(_BUILT_WITH_CUDA.search(f.read())) and _has_cudnn(folder)
     return False
 
 
 def _has_cudnn(site_packages):
     """Whether cuDNN is installed, from pip's `tensorflow[and-cuda]` or by the system."""
     import ctypes.util
-    return os.path.isdir(os.path.join(site_packages, 'nvidia', 'cudnn')) or bool(ctypes.util.find_library('cudnn'))
+    by_pip = os.path.join(site_packages, 'nvidia', 'cudnn')
+    return os.path.isdir(by_pip) or bool(ctypes.util.find_library('cudnn'))
 
 
 def load(graph, engine='tensorflow', precision='float32', outputs=OUTPUTS, input=INPUT, once=False,
          request_images=REQUEST_IMAGES):
     """Returns an engine for a frozen graph.
 
-    graph: a GraphDef, or the path of a GraphDef's file or of OpenVINO's model.xml. engine, precision: of `choose`.
-    outputs, input: names of the graph's tensors. once: it will run a single time. request_images: of one of OpenVINO's
-    requests. Raises UserError for a damaged file, RuntimeError where OpenVINO cannot read the graph.
+    graph: a GraphDef, or the path of a GraphDef's file or of OpenVINO's model.xml. engine, precision: of
+    `choose`. outputs, input: names of the graph's tensors. once: it will run a single time. request_images:
+    of one of OpenVINO's requests. Raises UserError for a damaged file, RuntimeError where OpenVINO cannot
+    read the graph.
     """
     if engine == 'tensorflow':
         return TensorFlow(read_graph(graph) if isinstance(graph, str) else graph, outputs, input, once)
@@ -140,12 +145,14 @@ class TensorFlow:
     def __init__(self, graph_def, outputs=OUTPUTS, input=INPUT, once=False):
         from slimtune.runtime import session_config, tf
         self._out_of_memory = tf.errors.ResourceExhaustedError
-        # A copy: import_graph_def fills in default attributes, and the graph's bytes are hashed as a cache key.
+        # A copy: import_graph_def fills in default attributes, and the graph's bytes are hashed as a cache
+        # key.
         own = tf.GraphDef()
         own.CopyFrom(graph_def)
         with tf.Graph().as_default() as graph:
             try:
-                self._images, *self._outputs = tf.import_graph_def(own, name='', return_elements=[input, *outputs])
+                self._images, *self._outputs = tf.import_graph_def(
+                    own, name='', return_elements=[input, *outputs])
             except ValueError as e:
                 raise DamagedFile(f'the graph cannot be used ({first_line(e)}): export again')
             self._session = tf.Session(graph=graph, config=session_config(once=once))
@@ -176,8 +183,8 @@ class TensorFlow:
 class OpenVINO:
     """A frozen graph (frozen.pb, or OpenVINO's own model.xml) on OpenVINO.
 
-    Several images are run a few per request, on as many streams as there are cores: threads that share one image wait
-    for each other at every layer, half of the time where the machine has other work too.
+    Several images are run a few per request, on as many streams as there are cores: threads that share one
+    image wait for each other at every layer, half of the time where the machine has other work too.
     """
 
     def __init__(self, path, precision='float32', outputs=OUTPUTS, request_images=REQUEST_IMAGES):
@@ -189,10 +196,11 @@ class OpenVINO:
         self._precision_hint = 'bf16' if precision == 'bfloat16' else 'f32'
 
     def compile(self, num_images, shape):
-        """Compiles for batches of a fixed size, which both versions of OpenVINO can do, and which runs fastest.
+        """Compiles for batches of a fixed size, which both versions of OpenVINO can do, and which runs
+        fastest.
 
-        num_images: how many come at once. shape: of an image, (height, width, channels). Raises RuntimeError for a net
-        that OpenVINO cannot run.
+        num_images: how many come at once. shape: of an image, (height, width, channels). Raises RuntimeError
+        for a net that OpenVINO cannot run.
         """
         self._batch = min(num_images, self._request_images)
         streams = min(self._streams, -(-num_images // self._batch))
@@ -204,8 +212,10 @@ class OpenVINO:
         if missing:
             raise RuntimeError(f'the graph has no output {missing[0]}')
         self._places = [places[name] for name in self._outputs]
-        # No AsyncInferQueue: what its callbacks hold may be freed by a stream's own thread, which ends the process.
-        self._requests = [compiled.create_infer_request() for _ in range(2 * streams)]      # one at work, one ready
+        # No AsyncInferQueue: what its callbacks hold may be freed by a stream's own thread, which ends the
+        # process.
+        # Two per stream: one at work, one ready.
+        self._requests = [compiled.create_infer_request() for _ in range(2 * streams)]
 
     def run(self, images):
         """Returns an array [n, ...] for each output. images: float32 [n, height, width, channels]."""
@@ -234,7 +244,8 @@ class OpenVINO:
         return [np.array(request.get_output_tensor(place).data) for place in self._places]
 
     def save(self, path):
-        """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of images."""
+        """Writes the graph as OpenVINO's own format, model.xml with model.bin beside it, for any number of
+        images."""
         from openvino import serialize
         serialize(self._model, path)
 

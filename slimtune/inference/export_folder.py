@@ -1,5 +1,5 @@
-"""An exported folder: model.json read as what it must be, files checked before they are used, and one folder replaced by
-another so that a killed command leaves a whole one."""
+"""An exported folder: model.json read as what it must be, files checked before they are used, and one folder
+replaced by another so that a killed command leaves a whole one."""
 import contextlib
 import dataclasses
 import functools
@@ -28,7 +28,8 @@ REMEDY = 'export again'
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What predict needs of model.json. files: {path in the folder: sha256 of its content}; None in exports of before."""
+    """What predict needs of model.json. files: {path in the folder: sha256 of its content}; None in exports
+    of before."""
     net: str
     classes: List[str]
     preprocessing: str
@@ -67,7 +68,8 @@ def read(folder):
 
 
 def frozen_net(folder, metadata):
-    """An export's net, for inference.agreement.open_engine. Its files are checked when an engine asks for them."""
+    """An export's net, for inference.agreement.open_engine. Its files are checked when an engine asks for
+    them."""
     @functools.lru_cache(maxsize=None)      # checked, and reported, once
     def graph(engine):
         problem = None
@@ -80,7 +82,8 @@ def frozen_net(folder, metadata):
         check(folder, metadata, FROZEN)
         if problem:
             warn(f'{problem}. Using {FROZEN}, which is whole')
-        return read_graph(os.path.join(folder, FROZEN))     # OpenVINO reads it too, but only operations of a net may pass
+        # OpenVINO could read the file itself, but its operations are checked first.
+        return read_graph(os.path.join(folder, FROZEN))
 
     def digest():
         listed = metadata.files or {FROZEN: sha256(os.path.join(folder, FROZEN))}
@@ -114,11 +117,14 @@ def checksums(folder):
 
 
 def check_replaceable(folder):
-    """Raises UserError for a folder that is not empty and not an export: an export would replace what is not slimtune's."""
+    """Raises UserError for a folder that is not empty and not an export: an export would replace what is not
+    slimtune's."""
     entries = os.listdir(folder) if os.path.isdir(folder) else []
     if not entries:
         return
-    others = sorted(set(entries).difference(ENTRIES)) or ([] if _written_by_slimtune(folder) else sorted(entries))
+    others = sorted(set(entries).difference(ENTRIES))
+    if not others and not _written_by_slimtune(folder):
+        others = sorted(entries)
     if others:
         raise UserError(f'{folder} holds other files ({", ".join(others[:5])}): choose another --output-dir')
 
@@ -137,7 +143,8 @@ def _written_by_slimtune(folder):
 
 @contextlib.contextmanager
 def stage(folder):
-    """Gives a hidden folder beside `folder` to write an export into, for `replace`; it is gone when the block ends.
+    """Gives a hidden folder beside `folder` to write an export into, for `replace`; it is gone when the block
+    ends.
 
     Raises UserError where the place cannot be written, or another command is exporting to it.
     """
@@ -162,7 +169,8 @@ def stage(folder):
 
 
 def replace(new, folder):
-    """Puts the folder `new` in the place of `folder`. Killed at any moment, one whole folder remains; see `restore`."""
+    """Puts the folder `new` in the place of `folder`. Killed at any moment, one whole folder remains; see
+    `restore`."""
     restore(folder)
     if not os.path.isdir(folder):
         os.rename(new, folder)
@@ -175,7 +183,8 @@ def replace(new, folder):
 
 
 def restore(folder):
-    """Ends a replacement that was killed: the new export stays where it stands, else the previous one is put back.
+    """Ends a replacement that was killed: the new export stays where it stands, else the previous one is put
+    back.
 
     Waits for a replacement that is under way. Where nothing can be written, nothing changes.
     """

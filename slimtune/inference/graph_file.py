@@ -1,7 +1,8 @@
-"""Files of TensorFlow graphs that others may have written: read only where every operation is one that computes a net.
+"""Files of TensorFlow graphs that others may have written: read only where every operation is one that
+computes a net.
 
-A GraphDef can hold operations that read and write files, run Python or open connections. Those that slimtune's nets and
-exports use are listed here; a graph with any other is refused before TensorFlow sees it.
+A GraphDef can hold operations that read and write files, run Python or open connections. Those that
+slimtune's nets and exports use are listed here; a graph with any other is refused before TensorFlow sees it.
 """
 import os
 
@@ -14,22 +15,23 @@ class DamagedFile(UserError):
 
 # All 41 nets, frozen, as the two runtimes build them.
 _NETS = '''
-    Add AddV2 AvgPool AvgPool3D BiasAdd ConcatV2 Const Conv2D Conv3D DepthwiseConv2dNative FusedBatchNorm
-    FusedBatchNormV3 Identity LRN MatMul MaxPool MaxPool3D Mean Mul Pack Pad Placeholder RealDiv Relu Relu6 Reshape
-    Rsqrt Shape Sigmoid Softmax Squeeze StridedSlice Sub'''
+    Add AddV2 AvgPool AvgPool3D BiasAdd ConcatV2 Const Conv2D Conv3D DepthwiseConv2dNative
+    FusedBatchNorm FusedBatchNormV3 Identity LRN MatMul MaxPool MaxPool3D Mean Mul Pack Pad Placeholder
+    RealDiv Relu Relu6 Reshape Rsqrt Shape Sigmoid Softmax Squeeze StridedSlice Sub'''
 # Decoding and preparing images one after the other (map_fn), in frozen_encoded.pb and saved_model/.
 _ENCODED = '''
-    All ArgMax Assert Cast DecodeJpeg EnsureShape Enter Exit ExpandDims FloorDiv GatherV2 Greater GreaterEqual Less
-    LogicalAnd LoopCond Maximum Merge Min Minimum Neg NextIteration NoOp Prod Range ResizeBilinear Rint Slice Sqrt
-    Square Switch TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3 TensorArrayV3
-    TensorArrayWriteV3 Transpose Unpack'''
+    All ArgMax Assert Cast DecodeJpeg EnsureShape Enter Exit ExpandDims FloorDiv GatherV2 Greater
+    GreaterEqual Less LogicalAnd LoopCond Maximum Merge Min Minimum Neg NextIteration NoOp Prod Range
+    ResizeBilinear Rint Slice Sqrt Square Switch TensorArrayGatherV3 TensorArrayReadV3
+    TensorArrayScatterV3 TensorArraySizeV3 TensorArrayV3 TensorArrayWriteV3 Transpose Unpack'''
 OPS = frozenset((_NETS + _ENCODED).split())
 
 
 def read_graph(path):
     """Returns the GraphDef in a file.
 
-    Raises UserError for a damaged file, and for one with an operation that no net and no export of slimtune has.
+    Raises UserError for a damaged file, and for one with an operation that no net and no export of slimtune
+    has.
     """
     from slimtune.runtime import tf
     graph_def = _parsed(tf.GraphDef(), path)
@@ -52,8 +54,8 @@ def check_ops(graph_def, path):
         nodes += function.node_def
     for node in nodes:
         if node.op not in OPS:
-            raise UserError(f'{path} holds the operation {node.op} ({node.name}), which no net needs: not loaded, because '
-                            'such a file can read and write yours. Export the net again from its checkpoint')
+            raise UserError(f'{path} holds the operation {node.op} ({node.name}), which no net needs: not '
+                            'loaded, because it could read and write your files. Export the net again')
 
 
 def _parsed(message, path):

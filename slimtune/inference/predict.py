@@ -20,14 +20,17 @@ AHEAD = 2       # batches that are decoded while the engine runs
 def open_net(predicted, net_options, run, averages):
     """The net that the options name: (agreement.FrozenNet, its class names).
 
-    predicted, net_options: options.Predicted and options.Net. run: an options.RunFile. averages: an options.Averages. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
+    predicted, net_options: options.Predicted and options.Net. run: an options.RunFile. averages: an
+    options.Averages. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
     """
     path = predicted.checkpoint_path
     if export_folder.is_export(path):
         metadata = export_folder.read(path)
-        names = read_class_names(predicted.label_path, predicted.labels_offset, metadata.classes) or metadata.classes
-        if len(names) != len(metadata.classes):
-            raise UserError(f'{path} has {len(metadata.classes)} classes, but {predicted.label_path} names {len(names)}')
+        classes = metadata.classes
+        names = read_class_names(predicted.label_path, predicted.labels_offset, classes) or classes
+        if len(names) != len(classes):
+            raise UserError(
+                f'{path} has {len(classes)} classes, but {predicted.label_path} names {len(names)}')
         return export_folder.frozen_net(path, metadata), names
     from slimtune.checkpoints import restored_model
     names = read_class_names(predicted.label_path, predicted.labels_offset, run.classes)
@@ -39,8 +42,8 @@ def open_net(predicted, net_options, run, averages):
 def read_class_names(label_path, labels_offset, trained_classes):
     """The class names of --label-path, or None without it.
 
-    labels_offset: how many leading names the net lacks. A file of as many names as `trained_classes`, the names it was
-    trained on (or None), has lost them already, as the label files of a train folder have.
+    labels_offset: how many leading names the net lacks. A file of as many names as `trained_classes`, the
+    names it was trained on (or None), has lost them already, as the label files of a train folder have.
     """
     if not label_path:
         return None
@@ -49,7 +52,8 @@ def read_class_names(label_path, labels_offset, trained_classes):
 
 
 def image_paths(words):
-    """The files that words name: files as they are, folders walked. Raises UserError for a word that names nothing."""
+    """The files that words name: files as they are, folders walked. Raises UserError for a word that names
+    nothing."""
     paths = []
     for word in words:
         if os.path.isdir(word):
@@ -71,9 +75,9 @@ def image_paths(words):
 def predict(net, choice, paths, batch_size, top_k=1):
     """Yields (path, probabilities [classes] or None, why not) for every path, in their order.
 
-    net: a FrozenNet. choice: (engine, precision) of the options. A file that cannot be read is a row, not the end; raises
-    UserError after the last row if none could be read. Images are decoded by threads while the engine runs; memory holds a
-    few batches, however many images there are.
+    net: a FrozenNet. choice: (engine, precision) of the options. A file that cannot be read is a row, not the
+    end; raises UserError after the last row if none could be read. Images are decoded by threads while the
+    engine runs; memory holds a few batches, however many images there are.
     """
     num_read = 0
     with contextlib.ExitStack() as stack:
@@ -85,7 +89,8 @@ def predict(net, choice, paths, batch_size, top_k=1):
             batch = list(zip(paths[begin:begin + batch_size], itertools.islice(rows, batch_size)))
             arrays = [image for _, (image, _) in batch if image is not None]
             if arrays and engine is None:
-                images = agreement.Images('image files', len(paths), batch_size, lambda count: _sample(read, paths, count))
+                images = agreement.Images('image files', len(paths), batch_size,
+                                          lambda count: _sample(read, paths, count))
                 engine = agreement.open_engine(net, choice, images, top_k)
                 stack.callback(engine.close)
             probabilities = iter(engine.run(np.stack(arrays))[1] if arrays else ())
@@ -98,7 +103,8 @@ def predict(net, choice, paths, batch_size, top_k=1):
 
 
 def _sample(read, paths, count):
-    """`count` images spread over all paths, without those that cannot be read: float32 [n, size, size, channels]."""
+    """`count` images spread over all paths, without those that cannot be read: float32 [n, size, size,
+    channels]."""
     with contextlib.closing(in_order(read, spread(paths, count))) as rows:
         arrays = [image for image, _ in rows if image is not None]
     return np.stack(arrays) if arrays else np.zeros(0, np.float32)

@@ -1,4 +1,5 @@
-"""`slimtune export`: what ships gives the checkpoint's probabilities, here, in plain TensorFlow and on the other runtime."""
+"""`slimtune export`: what ships gives the checkpoint's probabilities, here, in plain TensorFlow and on the
+other runtime."""
 import hashlib
 import io
 import json

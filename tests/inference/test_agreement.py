@@ -12,7 +12,14 @@ from slimtune.checkpoints import restored_model
 from slimtune.images.model_input import Input
 from slimtune.images.prepare import image_reader
 from slimtune.inference import agreement, engines
-from slimtune.inference.agreement import Agreement, CheckedEngine, FrozenNet, Images, measure_agreement, open_engine
+from slimtune.inference.agreement import (
+    Agreement,
+    CheckedEngine,
+    FrozenNet,
+    Images,
+    measure_agreement,
+    open_engine,
+)
 from slimtune.nets.nets_factory import get_net
 
 needs_openvino = pytest.mark.skipif(engines.openvino() is None, reason='OpenVINO is not installed')
@@ -23,7 +30,8 @@ WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128), ('mobilenet_v1', 
 
 
 class Shaken:
-    """An engine whose two best logits are off by `error`, in the direction that hurts; other logits are right."""
+    """An engine whose two best logits are off by `error`, in the direction that hurts; other logits are
+    right."""
 
     name = 'openvino bfloat16'
 
@@ -58,7 +66,8 @@ class Fixed:
 
 
 def halved_gaps(graph_def, images):
-    """Half of the median distance of the two best logits: an error of it changes about half of the predictions."""
+    """Half of the median distance of the two best logits: an error of it changes about half of the
+    predictions."""
     logits = engines.load(graph_def).run(images)[0]
     return float(np.median(np.diff(np.sort(logits, 1)[:, -2:], axis=1))) / 2
 
@@ -92,7 +101,8 @@ def test_the_margin_grows_with_the_images_and_shrinks_with_the_sample():
 
 
 def test_the_estimated_margin_holds_for_nearly_all_samples():
-    """The largest of 800 normal errors, estimated from 64 of them: the factor of before was exceeded in 17% of the draws."""
+    """The largest of 800 normal errors, estimated from 64 of them: the factor of before was exceeded in 17%
+    of the draws."""
     rng = np.random.RandomState(0)
     exceeded, constant = 0, 0
     for _ in range(300):
@@ -120,8 +130,8 @@ def test_of_the_k_best_only_the_place_of_the_label_matters_where_it_is_known():
 
 @pytest.fixture
 def opened(graph, monkeypatch, capsys):
-    """opened(number=…, kind=…, choice=…, reference=…): opens an engine for the lenet; gives it, what was printed, and how
-    many samples were taken for a measurement."""
+    """opened(number=…, kind=…, choice=…, reference=…): opens an engine for the lenet; gives it, what was
+    printed, and how many samples were taken for a measurement."""
     graph_def, images = graph
     samples = []
 

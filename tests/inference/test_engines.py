@@ -74,7 +74,8 @@ def test_openvino_is_started_once_in_a_process():
 
 @pytest.fixture
 def gpu(tmp_path, monkeypatch):
-    """gpu(cuda=True, cudnn=True): a machine with a GPU's device, and a TensorFlow built with CUDA or without."""
+    """gpu(cuda=True, cudnn=True): a machine with a GPU's device, and a TensorFlow built with CUDA or
+    without."""
     def make(cuda=True, cudnn=True):
         (tmp_path / 'nvidia0').touch()
         package = tmp_path / 'site-packages' / 'tensorflow'

@@ -137,7 +137,8 @@ class Killed(BaseException):
 
 
 def killed_at(step, monkeypatch, action):
-    """Runs `action`, which is killed before its system call number `step` that renames or removes; False if it ended."""
+    """Runs `action`, which is killed before its system call number `step` that renames or removes; False if
+    it ended."""
     calls = []
 
     def counted(real):

@@ -72,7 +72,8 @@ def test_the_same_probabilities_as_evals_whatever_predictions_in(trained, export
 
 
 def test_colour_images_of_any_size_get_the_same_from_eval_export_and_predict(here, tmp_path):
-    """mobilenet at 32 pixels: cropped, resized and scaled in TensorFlow by eval and the encoded graph, by predict in numpy."""
+    """mobilenet at 32 pixels: cropped, resized and scaled in TensorFlow by eval and the encoded graph, by
+    predict in numpy."""
     rng = np.random.RandomState(0)
     for name, mean in (('red', (200, 40, 40)), ('blue', (40, 40, 200))):
         (tmp_path / 'pic' / name).mkdir(parents=True)
@@ -227,7 +228,8 @@ def test_a_folder_without_files_is_an_error(trained, here, tmp_path):
 
 
 def test_a_label_file_of_the_train_folder_has_lost_the_background_already(trained, digit, here, tmp_path):
-    """Trained with --labels-offset 1: run.json says so, and the label file beside it holds the names that remain."""
+    """Trained with --labels-offset 1: run.json says so, and the label file beside it holds the names that
+    remain."""
     shutil.copytree(str(trained / 'pic_lenet'), str(tmp_path / 'net'))
     run = json.loads((tmp_path / 'net' / 'run.json').read_text(encoding='utf-8'))
     run['options']['labels_offset'] = 1
