@@ -23,9 +23,11 @@ from slimtune.inference.agreement import (
 from slimtune.nets.nets_factory import get_net
 
 needs_openvino = pytest.mark.skipif(engines.openvino() is None, reason='OpenVINO is not installed')
-in_bfloat16 = pytest.mark.skipif(engines.openvino() is None or engines.choose('openvino', 'auto')[1] != 'bfloat16',
-                                 reason='this CPU does not compute in bfloat16')
-WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128), ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224),
+in_bfloat16 = pytest.mark.skipif(
+    engines.openvino() is None or engines.choose('openvino', 'auto')[1] != 'bfloat16',
+    reason='this CPU does not compute in bfloat16')
+WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128),
+           ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224),
            ('mobilenet_v2', 'mobilenet_v2_1.0_224_dequant_bncal', 224)]
 
 
@@ -121,9 +123,11 @@ def test_of_the_k_best_only_the_place_of_the_label_matters_where_it_is_known():
         checked.run(np.zeros(len(near)), labels)
         return checked.num_rechecked
 
-    assert CheckedEngine(Fixed([[np.nan, 1]])).run(np.zeros(1))[0].shape == (1, 2), 'no number: nothing to compute again'
+    no_number = CheckedEngine(Fixed([[np.nan, 1]]))
+    assert no_number.run(np.zeros(1))[0].shape == (1, 2), 'nothing to compute again'
     assert rechecked(None) == 5
-    assert rechecked(np.array([0, 1, 2, 3, 0])) == 3, 'the labels 2 and 3 are close, and the best class of the last'
+    # The labels 2 and 3 are close, and the best class of the last.
+    assert rechecked(np.array([0, 1, 2, 3, 0])) == 3
 
 
 # Opening an engine
@@ -199,7 +203,8 @@ def test_float32_of_openvino_is_decided_by_tensorflow_never_by_itself(graph, ope
 
 @needs_openvino
 def test_float32_of_an_export_is_not_compared_with_itself(opened, tmp_path):
-    engine, printed, taken = opened(choice=('openvino', 'float32'), reference=('openvino', 'float32'), cache_dir=str(tmp_path))
+    in_float32 = ('openvino', 'float32')
+    engine, printed, taken = opened(choice=in_float32, reference=in_float32, cache_dir=str(tmp_path))
     assert (printed, taken, engine._open_decider) == ('', 0, None)
 
 
@@ -229,8 +234,9 @@ def test_a_measurement_is_used_again_where_nothing_changed(opened, tmp_path):
 
 
 @in_bfloat16
-@pytest.mark.parametrize('change', ['more images', 'other images', 'another CPU', 'another version', 'another preparation',
-                                    'a damaged record', 'a record of a later version'])
+@pytest.mark.parametrize('change', [
+    'more images', 'other images', 'another CPU', 'another version', 'another preparation',
+    'a damaged record', 'a record of a later version'])
 def test_another_machine_more_images_or_other_ones_are_measured_anew(change, opened, monkeypatch, tmp_path):
     cache, other = str(tmp_path), {}
     assert opened(cache_dir=cache)[2] == 1
@@ -255,8 +261,9 @@ def test_another_machine_more_images_or_other_ones_are_measured_anew(change, ope
 def test_the_cpu_is_named_by_what_changes_numbers():
     named = agreement.cpu().split()
     assert named and not {'lm', 'ht', 'syscall'} & set(named)
-    if os.path.exists('/proc/cpuinfo') and 'avx2' in open('/proc/cpuinfo').read():
-        assert 'avx2' in named
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo', encoding='utf-8') as f:
+            assert ('avx2' in named) == (' avx2 ' in f.read())
 
 
 @needs_openvino
@@ -270,8 +277,8 @@ def test_all_flowers_get_the_predictions_of_float32(real_data, net, weights, siz
     with image_reader(frozen.inputs) as read:
         prepared = np.stack([read(path)[0] for path in paths])
     exact = engines.load(frozen.graph('tensorflow'))
-    fast = open_engine(frozen, ('openvino', 'auto'), Images('flowers', 800, 64, lambda count: prepared[::800 // count][:count]),
-                       5, str(tmp_path))
+    flowers = Images('flowers', 800, 64, lambda count: prepared[::800 // count][:count])
+    fast = open_engine(frozen, ('openvino', 'auto'), flowers, 5, str(tmp_path))
     assert not isinstance(fast._fast, engines.TensorFlow)
     for begin in range(0, len(paths), 64):
         images = prepared[begin:begin + 64]

@@ -39,7 +39,8 @@ def change(folder, **values):
     """Other values in model.json; None removes a key."""
     path = folder / 'model.json'
     content = dict(json.loads(path.read_text(encoding='utf-8')), **values)
-    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding='utf-8')
+    content = {key: value for key, value in content.items() if value is not None}
+    path.write_text(json.dumps(content), encoding='utf-8')
 
 
 @needs_openvino
@@ -51,7 +52,8 @@ def test_where_openvinos_files_are_damaged_the_whole_frozen_graph_is_used(name, 
     printed = here('predict', copied, image)
     assert printed.startswith(expected)
     if (name, how) != ('model.xml', 'missing'):
-        assert f'{name} is {"missing" if how == "missing" else "damaged"}: export again. Using frozen.pb' in printed
+        state = 'missing' if how == 'missing' else 'damaged'
+        assert f'{name} is {state}: export again. Using frozen.pb' in printed
     assert here('predict', copied, image, '--engine', 'tensorflow') == expected
 
 
@@ -62,7 +64,8 @@ def test_a_damaged_frozen_graph_is_refused_or_openvinos_files_used(how, copied, 
     assert 'frozen.pb is ' in here('predict', copied, image, '--engine', 'tensorflow', code=1)
     if engines.openvino():
         assert here('predict', copied, image) == expected
-        monkeypatch.setattr(engines, 'gpu_for_tensorflow', lambda: True)     # where auto would take TensorFlow
+        # Where auto would take TensorFlow:
+        monkeypatch.setattr(engines, 'gpu_for_tensorflow', lambda: True)
         monkeypatch.setattr('slimtune.inference.agreement.MEASURED_ON', 1)
         printed = here('predict', copied, image)
         assert 'Using openvino float32 instead' in printed and printed.startswith(expected)
@@ -83,7 +86,8 @@ def test_an_export_of_before_without_checksums_ends_in_a_line_too(how, name, cop
     if not (copied / name).exists():
         pytest.skip('OpenVINO is not installed')
     damage(copied / name, how)
-    ended = cli.main(['predict', str(copied), str(image), '--engine', 'tensorflow' if name == 'frozen.pb' else 'auto'])
+    engine = 'tensorflow' if name == 'frozen.pb' else 'auto'
+    ended = cli.main(['predict', str(copied), str(image), '--engine', engine])
     assert ended in (0, 1) and 'Traceback' not in capfd.readouterr().err
 
 
@@ -185,8 +189,8 @@ def test_the_next_export_after_a_kill_loses_neither(step, two, monkeypatch):
 
 def test_two_exports_to_one_folder_the_second_is_told(tmp_path):
     from slimtune.errors import UserError
-    with export_folder.stage(str(tmp_path / 'net')):
-        with pytest.raises(UserError, match='another command is exporting to .*net: wait for it to end'):
-            with export_folder.stage(str(tmp_path / 'net')):
-                pass
+    folder = str(tmp_path / 'net')
+    told = pytest.raises(UserError, match='another command is exporting to .*net: wait for it to end')
+    with export_folder.stage(folder), told:
+        export_folder.stage(folder).__enter__()
     assert os.listdir(str(tmp_path)) == []
