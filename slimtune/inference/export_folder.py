@@ -149,8 +149,10 @@ def stage(folder):
     Raises UserError where the place cannot be written, or another command is exporting to it.
     """
     parent, name = os.path.split(os.path.abspath(folder))
-    beside = os.path.join(parent, f'.{name}.part')
+    beside = os.path.join(parent, f'.{name}.slimtune-part')
     try:
+        if os.path.islink(beside):      # in a received folder; its content would be removed
+            os.remove(beside)
         os.makedirs(beside, exist_ok=True)
         with tempfile.TemporaryFile(dir=parent):
             pass
@@ -172,10 +174,13 @@ def replace(new, folder):
     """Puts the folder `new` in the place of `folder`. Killed at any moment, one whole folder remains; see
     `restore`."""
     restore(folder)
+    old = _set_aside(folder)
+    for path in (folder, old):
+        if os.path.islink(path):        # a folder that was received may lead anywhere
+            os.remove(path)
     if not os.path.isdir(folder):
         os.rename(new, folder)
         return
-    old = _set_aside(folder)
     with locks.acquire(folder, wait=True):
         os.rename(folder, old)
         os.rename(new, folder)
@@ -189,7 +194,7 @@ def restore(folder):
     Waits for a replacement that is under way. Where nothing can be written, nothing changes.
     """
     old = _set_aside(folder)
-    if not os.path.isdir(old):
+    if not os.path.isdir(old) or os.path.islink(old):
         return
     with contextlib.suppress(OSError), locks.acquire(old, wait=True):
         if os.path.isfile(os.path.join(folder, METADATA)):
@@ -200,4 +205,4 @@ def restore(folder):
 
 def _set_aside(folder):
     parent, name = os.path.split(os.path.abspath(folder))
-    return os.path.join(parent, f'.{name}.old')
+    return os.path.join(parent, f'.{name}.slimtune-old')

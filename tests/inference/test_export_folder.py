@@ -168,7 +168,7 @@ def test_a_replacement_killed_at_any_step_leaves_a_whole_export(step, two, monke
     killed_at(step, monkeypatch, lambda: export_folder.replace(new, net))
     assert export_folder.is_export(net)
     assert (two / 'net' / 'model.json').read_text() in ('net', 'new')
-    assert not (two / '.net.old').exists()
+    assert not (two / '.net.slimtune-old').exists()
 
 
 @pytest.mark.parametrize('step', range(8))
@@ -179,11 +179,11 @@ def test_the_next_export_after_a_kill_loses_neither(step, two, monkeypatch):
     (two / 'third' / 'model.json').write_text('third')
     for again in range(3):      # killed there too
         killed_at(again, monkeypatch, lambda: export_folder.replace(str(two / 'third'), net))
-        whole = [path for path in (two / 'net', two / '.net.old') if (path / 'model.json').exists()]
+        whole = [path for path in (two / 'net', two / '.net.slimtune-old') if (path / 'model.json').exists()]
         assert whole, 'the only export was removed'
     if (two / 'third').exists():
         export_folder.replace(str(two / 'third'), net)
-    assert export_folder.is_export(net) and not (two / '.net.old').exists()
+    assert export_folder.is_export(net) and not (two / '.net.slimtune-old').exists()
     assert (two / 'net' / 'model.json').read_text() == 'third'
 
 
@@ -194,3 +194,19 @@ def test_two_exports_to_one_folder_the_second_is_told(tmp_path):
     with export_folder.stage(folder), told:
         export_folder.stage(folder).__enter__()
     assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize('name', ['.net.slimtune-part', '.net.slimtune-old', 'net'])
+def test_a_link_in_a_received_folder_leads_to_nothing_of_the_users(name, two):
+    """Where an export puts its files may be a link to the user's own folder, which is neither emptied nor
+    replaced."""
+    (two / 'mine').mkdir()
+    (two / 'mine' / 'thesis.txt').write_text('mine')
+    if name == 'net':
+        shutil.rmtree(str(two / 'net'))
+    (two / name).symlink_to(two / 'mine')
+    with export_folder.stage(str(two / 'net')) as beside:
+        (two / 'new' / 'model.json').rename(os.path.join(beside, 'model.json'))
+        export_folder.replace(beside, str(two / 'net'))
+    assert [path.read_text() for path in (two / 'mine').iterdir()] == ['mine']
+    assert (two / 'net' / 'model.json').read_text() == 'new' and not (two / 'net').is_symlink()
