@@ -1,7 +1,7 @@
 """Installs slimtune: `pip install .`, or with one of the extras below: `pip install '.[gpu]'`.
 
-The ranges of what slimtune needs stand in requirements/tensorflow.txt and requirements/without-tensorflow.txt;
-complete sets of exact versions in requirements/tensorflow-1.14.txt and requirements/tensorflow-2.21.txt.
+requirements/tensorflow.txt and requirements/without-tensorflow.txt have the ranges of what slimtune needs;
+requirements/tensorflow-1.14.txt and requirements/tensorflow-2.21.txt have complete sets of exact versions.
 """
 import re
 
@@ -21,7 +21,8 @@ def requirements(path):
 
 OLD, NEW = 'python_version < "3.8"', 'python_version >= "3.11"'     # TensorFlow 1.14 and 2
 EXTRAS = {
-    # TensorFlow 1.14 has no such extra: its GPU build is another package, tensorflow-gpu. README has the lines for it.
+    # Not for TensorFlow 1.14: its GPU build is another package, tensorflow-gpu, and an extra would install it
+    # and tensorflow into the same folder. README has the lines for it.
     'gpu': [f'tensorflow[and-cuda]; {NEW} and sys_platform == "linux"'],
     'test': [f'pytest>=7.4.4,<8; {OLD}', f'pytest>=9.2.0,<10; {NEW}',
              f'hypothesis>=6.79.4,<7; {OLD}', f'hypothesis>=6.170.15,<7; {NEW}'],
@@ -30,8 +31,8 @@ EXTRAS = {
 }
 #: Listed, not found: a new folder is a decision.
 PACKAGES = ['slimtune'] + [f'slimtune.{name}' for name in (
-    'checkpoints', 'commands', 'evaluation', 'exporting', 'features', 'images', 'inference', 'options', 'storage',
-    'training', 'datasets', 'datasets.published', 'nets', 'preprocessing')]
+    'checkpoints', 'commands', 'evaluation', 'exporting', 'features', 'images', 'inference', 'options',
+    'storage', 'training', 'datasets', 'datasets.published', 'nets', 'preprocessing')]
 
 setup(
     name='slimtune',
@@ -46,7 +47,8 @@ setup(
     packages=PACKAGES,
     package_dir={'slimtune': 'slimtune', 'slimtune.datasets': 'datasets', 'slimtune.nets': 'nets',
                  'slimtune.preprocessing': 'preprocessing'},
-    install_requires=requirements('requirements/tensorflow.txt') + requirements('requirements/without-tensorflow.txt'),
+    install_requires=(requirements('requirements/tensorflow.txt')
+                      + requirements('requirements/without-tensorflow.txt')),
     extras_require=EXTRAS,
     entry_points={'console_scripts': ['slimtune = slimtune.cli:run']},
 )

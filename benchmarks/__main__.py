@@ -1,11 +1,11 @@
-"""Measures slimtune against slim's way, side by side on one machine: `make bench`, or `python -m benchmarks ROW …`.
+"""Measures slimtune against slim's way, side by side: `make bench`, or `python -m benchmarks ROW …`.
 
-Slim's way: the whole net at every step, in float32 on TensorFlow, batch norm statistics updated. Times are those of
-whole commands. Where slim's way would take too long, its steps are measured, the rest is computed, and the row says
-so. SLIMTUNE_TEST_DATA names the folder of real images and weights.
+Slim's way: the whole net at every step, in float32 on TensorFlow, batch norm statistics updated. Times are
+those of whole commands. Where slim's way would take too long, its steps are measured, the rest is computed,
+and the row says so. SLIMTUNE_TEST_DATA names the folder of real images and weights.
 
-Writes benchmarks/results/RUNTIME.md, .json and .png. `python -m benchmarks pages` measures nothing and writes the
-pages from the stored figures.
+Writes benchmarks/results/RUNTIME.md, .json and .png. `python -m benchmarks pages` measures nothing and writes
+the pages from the stored figures.
 """
 import glob
 import json
@@ -28,7 +28,8 @@ def main(names):
     unknown = set(names).difference(rows.ROWS)
     if unknown:
         raise UserError(f'no row {", ".join(sorted(unknown))}: the rows are {", ".join(rows.ROWS)}')
-    path = os.path.join(rows.RESULTS, f'tensorflow-{machine.installed_version(*machine.PACKAGES["TensorFlow"])}')
+    tensorflow = machine.installed_version(*machine.PACKAGES['TensorFlow'])
+    path = os.path.join(rows.RESULTS, f'tensorflow-{tensorflow}')
     os.makedirs(rows.RESULTS, exist_ok=True)
     measured = load(path)['rows'] if names else {}
     results = {'cpu': cpu_flags(), 'cores': machine.cores(), 'versions': cli.version(), 'rows': measured}
@@ -42,7 +43,8 @@ def main(names):
                 with open(path + '.json', 'w', encoding='utf-8') as f:
                     json.dump(results, f, indent=1)
     write_page(path, results)
-    print('\n'.join(table(['work', 'slim', 'slimtune', 'ratio'], [row_cells(*row) for row in in_order(measured).items()])))
+    cells = [row_cells(*row) for row in in_order(measured).items()]
+    print('\n'.join(table(['work', 'slim', 'slimtune', 'ratio'], cells)))
     plot.draw(path + '.png', in_order(measured), targets_of(path, results), results['versions'])
     print(f'{path}.md, .png')
 
@@ -59,8 +61,8 @@ def cpu_flags():
 
 def targets_of(path, results):
     """The target of each row on the CPU and the TensorFlow (in the path's name) of these results."""
-    cpu = next((kind for flag, kind in (('amx_bf16', 'amx'), ('avx512_bf16', 'avx512_bf16')) if flag in results['cpu']),
-               'other')
+    names = {'amx_bf16': 'amx', 'avx512_bf16': 'avx512_bf16'}
+    cpu = next((name for flag, name in names.items() if flag in results['cpu']), 'other')
     return {name: row.target(cpu, path.rsplit('-', 1)[1]) for name, row in rows.ROWS.items()}
 
 
@@ -101,7 +103,7 @@ def verdict(result, target):
         over = result['ours'] - target
         return f"at most {target:g} {result['unit']}: {'reached' if over <= 0 else f'missed by {over:.2g}'}"
     reached = result['ratio'] >= target
-    return f'{target:g}x: ' + ('reached' if reached else f"missed ({100 * result['ratio'] / target:.0f}% of it)")
+    return f'{target:g}x: ' + ('reached' if reached else f"missed ({result['ratio'] / target:.0%} of it)")
 
 
 def row_cells(name, found):
@@ -114,10 +116,11 @@ def write_page(path, results):
     """Writes the table for people."""
     measured, targets = in_order(results['rows']), targets_of(path, results)
     name = os.path.basename(path)
-    lines = [f'# {name}', '',
-             f"{results['versions']}; {results['cores']} cores, CPU flags: {', '.join(results['cpu']) or 'none of interest'}.",
-             '', "Slim's way is the whole net at every step, in float32 on TensorFlow, batch norm statistics updated. "
-             'Both were measured on the same machine in the same run, by `make bench`. Times are those of whole commands.',
+    flags = ', '.join(results['cpu']) or 'none of interest'
+    lines = [f'# {name}', '', f"{results['versions']}; {results['cores']} cores, CPU flags: {flags}.", '',
+             "Slim's way is the whole net at every step, in float32 on TensorFlow, with updated batch norm",
+             'statistics. Both were measured on the same machine in the same run, by `make bench`. Times are',
+             'those of whole commands.',
              '', "| work | slim's way | slimtune | ratio | target | notes |", '|-|-|-|-|-|-|']
     lines += [f"| {' | '.join(row_cells(row, found))} | {verdict(found, targets[row])} | {found['note']} |"
               for row, found in measured.items()]

@@ -58,8 +58,9 @@ class Bench:
         """Runs a command: a Finished. Pending writes of earlier commands are flushed first."""
         os.sync()
         begun = time.time()
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8', cwd=self.folder,
-                                   env=dict(os.environ, SLIMTUNE_CACHE=self.path('cache'), PYTHONPATH=os.path.dirname(HERE)))
+        env = dict(os.environ, SLIMTUNE_CACHE=self.path('cache'), PYTHONPATH=os.path.dirname(HERE))
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8',
+                                   cwd=self.folder, env=env)
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status
@@ -90,7 +91,7 @@ def many_flowers(bench):
         manifest = json.load(f)
     train = manifest['splits']['train']
     times = -(-MANY // IMAGES)
-    shards = [dict(shard, name='%02d_%s' % (n, shard['name']), source=shard['name'])
+    shards = [dict(shard, name=f"{n:02d}_{shard['name']}", source=shard['name'])
               for n in range(times) for shard in train['shards']]
     for shard in shards:
         os.link(os.path.join(source, shard.pop('source')), os.path.join(place, shard['name']))
@@ -104,28 +105,29 @@ def many_flowers(bench):
 def inception(bench):
     """A train folder of an inception_v3 with random weights and one step of training on flowers."""
     place = bench.path('inception')
-    bench.run('train', *flags(bench, 'inception_v3', place), *SLIM, '--max_number_of_steps', 1, '--batch_size', 1, '--seed', 0,
-              '--quiet')
+    bench.run('train', *flags(bench, 'inception_v3', place), *SLIM, '--max_number_of_steps', 1,
+              '--batch_size', 1, '--seed', 0, '--quiet')
     return place
 
 
 def head_of_inception(bench, rate=0.001):
     """Trains both heads in slimtune's way: a Finished."""
-    return bench.run('train', *flags(bench, 'inception_v3', bench.path(f'head_{rate:g}'), rate), *new_heads(bench),
-                     '--max_number_of_steps', STEPS)
+    words = flags(bench, 'inception_v3', bench.path(f'head_{rate:g}'), rate) + new_heads(bench)
+    return bench.run('train', *words, '--max_number_of_steps', STEPS)
 
 
 def slim_step(bench):
     """Seconds per step of training both heads in slim's way."""
-    return seconds_per_step(bench, *flags(bench, 'inception_v3', bench.path('slim_heads')), *new_heads(bench), *SLIM, *SLIM_ENGINE)
+    words = flags(bench, 'inception_v3', bench.path('slim_heads')) + new_heads(bench)
+    return seconds_per_step(bench, *words, *SLIM, *SLIM_ENGINE)
 
 
 def fitted(bench):
-    """A train folder of an inception_v3 that fits its training images, as a real net does, although its backbone is
-    random. Otherwise half of the predictions would be near ties and be computed twice."""
+    """A train folder of an inception_v3 that fits its training images, as a real net does, although its
+    backbone is random. Otherwise half of the predictions would be near ties and be computed twice."""
     place = bench.path('fitted')
-    bench.run('train', *flags(bench, 'inception_v3', place, 0.006), *new_heads(bench), '--optimizer', 'adam', '--opt_epsilon',
-              1e-8, '--max_number_of_steps', STEPS, '--seed', 0, '--quiet')
+    bench.run('train', *flags(bench, 'inception_v3', place, 0.006), *new_heads(bench), '--optimizer', 'adam',
+              '--opt_epsilon', 1e-8, '--max_number_of_steps', STEPS, '--seed', 0, '--quiet')
     return place
 
 
@@ -137,13 +139,14 @@ def exported(bench):
 
 def flags(bench, net, train_dir, rate=0.001):
     """slim's flags for training a net on the flowers."""
-    return ['--train_dir', train_dir, '--dataset_name', 'flowers', '--dataset_dir', bench.once(flowers), '--model_name', net,
-            '--learning_rate', rate, '--learning_rate_decay_type', 'fixed']
+    return ['--train_dir', train_dir, '--dataset_name', 'flowers', '--dataset_dir', bench.once(flowers),
+            '--model_name', net, '--learning_rate', rate, '--learning_rate_decay_type', 'fixed']
 
 
 def new_heads(bench):
     """slim's flags for training new heads of inception_v3."""
-    return ['--checkpoint_path', bench.once(inception), '--checkpoint_exclude_scopes', HEADS, '--trainable_scopes', HEADS]
+    return ['--checkpoint_path', bench.once(inception), '--checkpoint_exclude_scopes', HEADS,
+            '--trainable_scopes', HEADS]
 
 
 def seconds_per_step(bench, *words):
@@ -180,25 +183,29 @@ def result(slim, ours, unit, note='', faster_is_more=False, ratio=True):
 def convert(bench):
     """3670 flowers, each one decoded to verify it; slim's own converter decodes one after the other."""
     place = images.repeated(bench.data, bench.path('to_convert'), 3670)
-    program = 'import sys; from benchmarks.slim_convert import convert; convert(sys.argv[1], sys.argv[2], int(sys.argv[3]))'
-    one, two = (bench.command([sys.executable, '-c', program, os.path.join(place, 'train'), bench.path('slims.tfrecord'),
-                               threads]).seconds for threads in '12')
+    program = ('import sys; from benchmarks.slim_convert import convert; '
+               'convert(sys.argv[1], sys.argv[2], int(sys.argv[3]))')
+    words = [sys.executable, '-c', program, os.path.join(place, 'train'), bench.path('slims.tfrecord')]
+    one, two = (bench.command(words + [threads]).seconds for threads in '12')
     ours = bench.run('convert', place, '--quiet').seconds
-    return result(one, ours, 's', f"slim's flowers converter, one thread; with two, as in the tutorial, {two:.2f} s")
+    note = f"slim's flowers converter, one thread; with two, as in the tutorial, {two:.2f} s"
+    return result(one, ours, 's', note)
 
 
 def head(bench):
     """The head of mobilenet_v1_025 with real weights."""
     runs, accuracy = zip(*(small_head(bench, name, bench.once(flowers), *more)
                            for name, more in (('slim_head', SLIM), ('our_head', []))))
-    return result(runs[0].seconds, runs[1].seconds, 's', f'accuracy {accuracy[1]:.1f}%, slim {accuracy[0]:.1f}%')
+    note = f'accuracy {accuracy[1]:.1f}%, slim {accuracy[0]:.1f}%'
+    return result(runs[0].seconds, runs[1].seconds, 's', note)
 
 
 def small_head(bench, name, place, *more):
-    """Trains the head of mobilenet_v1_025 with slim's flags and evaluates it: (Finished, accuracy in percent)."""
+    """Trains the head of mobilenet_v1_025 with slim's flags and evaluates it: (Finished, accuracy in %)."""
     words = flags(bench, 'mobilenet_v1_025', bench.path(name), 0.01) + [
-        '--dataset_dir', place, '--checkpoint_path', bench.weights('mobilenet_v1_0.25_128.ckpt'), '--checkpoint_exclude_scopes',
-        'MobilenetV1/Logits', '--trainable_scopes', 'MobilenetV1/Logits', '--train_image_size', 128, '--optimizer', 'rmsprop']
+        '--dataset_dir', place, '--checkpoint_path', bench.weights('mobilenet_v1_0.25_128.ckpt'),
+        '--checkpoint_exclude_scopes', 'MobilenetV1/Logits', '--trainable_scopes', 'MobilenetV1/Logits',
+        '--train_image_size', 128, '--optimizer', 'rmsprop']
     finished = bench.run('train', *words, '--max_number_of_steps', STEPS, *more)
     return finished, evaluated(bench, name)
 
@@ -211,13 +218,13 @@ def evaluated(bench, name):
 
 
 def accuracy(bench):
-    """Three seeds with slim's flags on 600 images, without and with cached features; and slimtune's defaults."""
+    """Three seeds with slim's flags on 600 images, with and without cached features; slimtune's defaults."""
     place = bench.path('real')
     shutil.copytree(os.path.join(bench.data, 'flowers'), place)
     bench.run('convert', place, '--dataset-name', 'flowers', '--quiet')
     ways = {'slim': SLIM, 'without cached features': ['--feature-cache', 'off'], 'with them': []}
-    found = {way: [small_head(bench, f'{way.split()[0]}_{seed}', place, '--seed', seed, *more)[1] for seed in range(3)]
-             for way, more in ways.items()}
+    found = {way: [small_head(bench, f'{way.split()[0]}_{seed}', place, '--seed', seed, *more)[1]
+                   for seed in range(3)] for way, more in ways.items()}
     default = []
     for net, weights, size in (('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128),
                                ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224)):
@@ -263,15 +270,15 @@ def idle(bench):
 
 def evaluation(bench):
     """Evaluation of inception_v3, decoding and starting included."""
-    words = ['eval', bench.once(fitted), '--dataset-split-name', 'train', '--dataset-dir', bench.once(flowers),
-             '--dataset-name', 'flowers']
-    slim = _whole(lambda batches: bench.run(*words, *SLIM_ENGINE, '--batch_size', BATCH, '--max-num-batches', batches).seconds,
-                  BATCH, 8, IMAGES)
+    words = ['eval', bench.once(fitted), '--dataset-split-name', 'train',
+             '--dataset-dir', bench.once(flowers), '--dataset-name', 'flowers']
+    words_of_slim = words + SLIM_ENGINE + ['--batch_size', BATCH, '--max-num-batches']
+    slim = _whole(lambda batches: bench.run(*words_of_slim, batches).seconds, BATCH, 8, IMAGES)
     ours = bench.run(*words)
     recomputed = re.search(r'(\d+) of \d+ images were close', ours.output)
-    return result(IMAGES / slim, IMAGES / ours.seconds, 'images/s', 'whole commands, slim computed from 8 batches; slimtune '
-                  f"with its agreement check and {recomputed.group(1) if recomputed else 'no'} images recomputed in float32",
-                  True)
+    note = ('whole commands, slim computed from 8 batches; slimtune with its agreement check and '
+            f"{recomputed.group(1) if recomputed else 'no'} images recomputed in float32")
+    return result(IMAGES / slim, IMAGES / ours.seconds, 'images/s', note, True)
 
 
 def first_prediction(bench):
@@ -284,21 +291,23 @@ def first_prediction(bench):
 def folder(bench):
     """A folder of 640 images."""
     place = os.path.join(images.repeated(bench.data, bench.path('folder'), 640), 'train')
-    return _predicted(bench, place, sorted(os.path.join(path, name) for path, _, names in os.walk(place) for name in names))
+    paths = sorted(os.path.join(path, name) for path, _, names in os.walk(place) for name in names)
+    return _predicted(bench, place, paths)
 
 
 def large(bench):
     """Images of 2560x1920."""
     paths = images.enlarged(bench.data, bench.path('large'), 48)
     whole = _predicted(bench, bench.path('large'), paths)
-    half = bench.command([sys.executable, '-m', 'benchmarks.reduced', bench.data] + paths[:24]).output.strip().split('\n')[-1]
-    return dict(whole, note=f'images are decoded at full size: {half}')
+    half = bench.command([sys.executable, '-m', 'benchmarks.reduced', bench.data] + paths[:24]).output
+    return dict(whole, note='images are decoded at full size: ' + half.strip().split('\n')[-1])
 
 
 def _predicted(bench, place, paths):
     """predict, of files and of their folder, as a result."""
-    slim = _whole(lambda part: bench.run('predict', bench.once(exported), '--csv', *SLIM_ENGINE,
-                                          *paths[:16 * part]).seconds, 16, min(len(paths) // 16, 12), len(paths))
+    words = ['predict', bench.once(exported), '--csv'] + SLIM_ENGINE
+    slim = _whole(lambda part: bench.run(*words, *paths[:16 * part]).seconds, 16,
+                  min(len(paths) // 16, 12), len(paths))
     ours = bench.run('predict', bench.once(exported), place, '--csv').seconds
     return result(len(paths) / slim, len(paths) / ours, 'images/s', 'whole commands', True)
 
@@ -315,17 +324,20 @@ def memory(bench):
     for name, place in (('few', bench.once(flowers)), ('many', bench.once(many_flowers))):
         words = flags(bench, 'inception_v3', bench.path('memory_' + name)) + new_heads(bench)
         words[words.index(HEADS)] = words[-1] = 'InceptionV3/Logits'
-        finished = bench.run('train', *words, '--dataset_dir', place, '--train_image_size', SMALL_SIDE, '--max_number_of_steps', 100)
+        words += ['--dataset_dir', place, '--train_image_size', SMALL_SIDE, '--max_number_of_steps', 100]
+        finished = bench.run('train', *words)
         count, size = re.search(r'Features of (\d+) images: ([\d.]+) MB', finished.output).groups()
         peaks.append(finished.peak)
         sizes.append(float(size) * 1e6 / int(count) / 1024)
-    return result(None, sizes[1], 'KiB per image', f'peak memory {peaks[1]:.0f} MB with {count} images, {peaks[0]:.0f} MB '
-                  f'with {IMAGES}, features included; {SMALL_SIDE}-pixel images')
+    note = (f'peak memory {peaks[1]:.0f} MB with {count} images, {peaks[0]:.0f} MB with {IMAGES}, '
+            f'features included; {SMALL_SIDE}-pixel images')
+    return result(None, sizes[1], 'KiB per image', note)
 
 
 def help_text(bench):
     """slimtune --help; slim's scripts import TensorFlow first."""
-    slim = min(bench.command([sys.executable, '-c', 'from slimtune.runtime import tf, slim']).seconds for _ in range(3))
+    importing = [sys.executable, '-c', 'from slimtune.runtime import tf, slim']
+    slim = min(bench.command(importing).seconds for _ in range(3))
     ours = min(bench.run('train', '--help').seconds for _ in range(3))
     return result(None, ours, 's', f'importing TensorFlow and tf_slim alone takes {slim:.1f} s')
 
@@ -343,13 +355,17 @@ ROWS = {
     'inception_head': Row('train both heads of inception_v3, 2,934 images, 1,000 steps', inception_head,
                           {'amx': 45, 'avx512_bf16': 22}, '1.14'),
     'inception_head_again': Row('the same again with another learning rate, features cached',
-                                lambda bench: inception_head(bench, 0.002), {'amx': 80, 'avx512_bf16': 80}, '1.14'),
+                                lambda bench: inception_head(bench, 0.002), {'amx': 80, 'avx512_bf16': 80},
+                                '1.14'),
     'inception_all': Row('train all of inception_v3, input pipeline included', inception_all,
                          {'amx': 6.3, 'avx512_bf16': 3.2}),
     'idle': Row('part of a step in which it waits for images', idle, _everywhere(1)),
     'eval': Row('evaluate inception_v3 on 2,934 images', evaluation, {'amx': 6.5, 'avx512_bf16': 2.2}),
-    'predict_first': Row('the first prediction of an exported inception_v3', first_prediction, _everywhere(1)),
-    'predict_folder': Row('predict a folder of 640 images, inception_v3', folder, {'amx': 6.5, 'avx512_bf16': 2.2}),
+    'predict_first': Row('the first prediction of an exported inception_v3', first_prediction,
+                         _everywhere(1)),
+    'predict_folder': Row('predict a folder of 640 images, inception_v3', folder,
+                          {'amx': 6.5, 'avx512_bf16': 2.2}),
     'predict_large': Row('predict images of 2560x1920 pixels, inception_v3', large, {}),
-    'memory': Row('features of 100,000 images (Logits of inception_v3), disk space', memory, _everywhere(8.01)),
+    'memory': Row('features of 100,000 images (Logits of inception_v3), disk space', memory,
+                  _everywhere(8.01)),
 }

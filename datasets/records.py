@@ -70,6 +70,8 @@ def places(path, most):
                 stop = start + struct.unpack_from('<Q', data, at)[0]
                 at = stop + _FOOTER
                 found.append((start, stop))
+            if at > len(data):
+                raise ValueError('cut short')
             return [(_integers(data, start, stop)[_LABEL], start, stop) for start, stop in spread(found, most)]
         except (struct.error, ValueError, IndexError, KeyError) as e:
             raise UserError('%s is damaged: convert the images again' % path) from e

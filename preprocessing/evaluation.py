@@ -19,7 +19,7 @@ class Evaluation:
     unit: bool = False                          # pixels become 0..1
     central_fraction: Optional[float] = None    # the middle of each side that is kept
     side: Optional[int] = None                  # what the shorter side is resized to, the aspect kept
-    fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' around the middle, or 'resize'
+    fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' (the middle) or 'resize'
     mean: Tuple[float, ...] = (0.0,)            # subtracted, by channel
     factor: float = 1.0                         # then multiplied by
     standardize: bool = False                   # to mean 0 and deviation 1 of the image itself
@@ -34,7 +34,10 @@ RECORDS = {
 
 
 def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None):
-    """Returns the style's record. crop_image=False: the whole image (inception). resize_side_min: side (vgg)."""
+    """Returns the style's record.
+
+    crop_image=False: the whole image (inception). resize_side_min: side (vgg).
+    """
     record = RECORDS[style]
     if use_grayscale:
         mean = record.mean if len(record.mean) == 1 else (float(np.dot(GREY, record.mean)),)
@@ -47,8 +50,8 @@ def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None
 def scaled_side(side, height, width, at_least=None):
     """Returns the pixels that an image's shorter side is resized to before it is cropped to height x width.
 
-    It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim refuses,
-    get it in proportion to the 224 it is meant for.
+    It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim
+    refuses, get it in proportion to the 224 it is meant for.
     """
     size = max(height, width)
     return side if size <= (at_least or side) else max(size, int(round(side * size / 224)))
@@ -64,7 +67,8 @@ def evaluate_array(style, array, height, width, **options):
     if record.grey and array.shape[2] == 3:
         array = np.dot(array.astype(np.float32), np.array(GREY, np.float32))[:, :, None]
     if record.central_fraction:
-        array = _middle(array, *(side - 2 * int(side * (1 - record.central_fraction) / 2) for side in array.shape[:2]))
+        cut = (1 - record.central_fraction) / 2
+        array = _middle(array, *(side - 2 * int(side * cut) for side in array.shape[:2]))
     if record.side:
         # float32 as in the graph: it decides which way a half is rounded.
         sides = np.array(array.shape[:2], np.float32)
@@ -104,9 +108,9 @@ def _crop_or_pad(array, height, width):
 def _resize_bilinear(array, sides, corner, window):
     """A window of what tf.image.resize_bilinear of version 1 gives: corners and pixel centres not aligned.
 
-    sides: (height, width) that the whole array is resized to. corner: (top, left) of the window. window: its (height,
-    width). Returns float32. Only the rows and columns that count are read, each once, so that a large image costs what
-    a small one does.
+    sides: (height, width) that the whole array is resized to. corner: (top, left) of the window. window: its
+    (height, width). Returns float32. Only the rows and columns that count are read, each once, so that a
+    large image costs what a small one does.
     """
     height = window[0]
 

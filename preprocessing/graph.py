@@ -1,16 +1,17 @@
-"""The reader of evaluation's records that builds a TensorFlow graph, and the steps that training shares with it."""
+"""The reader of evaluation's records that builds a TensorFlow graph, and the steps that training shares."""
 from slimtune.preprocessing.evaluation import evaluation, scaled_side
 from slimtune.runtime import tf
 
-#: Where the sides of an image differ by more than this factor, only its crop is resized: 4000 x 2 pixels would become
-#: 512,000 x 256. For other images TensorFlow's own kernel takes half the time.
+#: Where the sides of an image differ by more than this factor, only its crop is resized: 4000 x 2 pixels
+#: would become 512,000 x 256. For other images TensorFlow's own kernel takes half the time.
 NEEDLE = 8
 
 
 def evaluate_image(style, image, height, width, **options):
     """Prepares one image for a net, in the graph.
 
-    image: uint8 [h, w, channels]. options: evaluation.evaluation's. Returns float32 [height, width, channels].
+    image: uint8 [h, w, channels]. options: evaluation.evaluation's. Returns float32 [height, width,
+    channels].
     """
     record = evaluation(style, **options)
     # An image that is float already is 0..1 to inception, as in slim.
@@ -44,8 +45,8 @@ def resize(image, height, width):
 def crop_resized(image, side, height, width, corner):
     """Resizes an image, the aspect kept, and crops it: float32 [height, width, channels].
 
-    side: pixels of the shorter side, an int or a scalar. corner: a function of the resized sides, int32 [2], that
-    returns the crop's (top, left), int32 [2].
+    side: pixels of the shorter side, an int or a scalar. corner: a function of the resized sides, int32 [2],
+    that returns the crop's (top, left), int32 [2].
     """
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     sides = tf.cast(tf.rint(sides * (tf.cast(side, tf.float32) / tf.reduce_min(sides))), tf.int32)
@@ -58,7 +59,7 @@ def crop_resized(image, side, height, width, corner):
 
 
 def _resize_window(image, sides, top, left, height, width):
-    """A window of the resized image, from no more pixels than it needs; bit for bit what `resize` gives there."""
+    """A window of the resized image, from the pixels that it needs; bit for bit what `resize` gives there."""
     rows, columns, channels = tf.unstack(tf.shape(image))
 
     def neighbours(size, new_size, start, count):

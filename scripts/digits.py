@@ -20,7 +20,7 @@ def write(folder, digits):
         if digit in digits:
             class_folder = os.path.join(folder, NAMES[digit])
             os.makedirs(class_folder, exist_ok=True)
-            image = Image.fromarray(np.uint8(np.clip(pixels * 16, 0, 255)))       # 8x8 pixels with values 0 to 16
+            image = Image.fromarray(np.uint8(np.clip(pixels * 16, 0, 255)))  # 8x8 pixels, values 0 to 16
             image.resize((28, 28), Image.BICUBIC).save(os.path.join(class_folder, f'{number:04d}.png'))
             written += 1
     return written

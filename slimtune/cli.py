@@ -4,6 +4,7 @@ Nothing here imports TensorFlow or numpy; a command's module is imported when it
 """
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import itertools
@@ -17,12 +18,16 @@ from slimtune import machine, options
 from slimtune.errors import UsageError, UserError, nearest
 from slimtune.options.fields import FALSE, TRUE, value_of
 
-#: {command: the module of slimtune.commands whose `run(request)` runs it}
-MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export', 'predict': 'predict',
-           'nets': 'nets', 'download': 'download', 'cache': 'cache'}
+#: {command: its module in slimtune.commands, whose `run(request)` runs it}
+MODULES = {'convert': 'convert', 'train': 'train', 'eval': 'evaluate', 'export': 'export',
+           'predict': 'predict', 'nets': 'nets', 'download': 'download', 'cache': 'cache'}
 HELP = ('-h', '--h', '-help', '--help', '--helpshort', '--helpfull')      # absl's too
 SHORT = {'t': 'tensorflow_data_dir'}
-GARBAGE = 100000    # objects between two collections: at Python's 700 it walks over a graph's objects again and again
+#: What to do about an error of the operating system, by its number.
+ADVICE = {errno.ENOSPC: 'make room and type the same command again',
+          errno.EDQUOT: 'make room and type the same command again'}
+# Objects between two garbage collections: at Python's 700 it walks over a graph's objects again and again.
+GARBAGE = 100000
 
 
 def main(argv=None):
@@ -43,7 +48,8 @@ def main(argv=None):
     except OSError as e:
         if e.filename is None and e.errno is None:
             raise
-        _report(f'{e.strerror or e}: {e.filename}' if e.filename else str(e.strerror or e))
+        parts = [e.strerror or str(e), e.filename, ADVICE.get(e.errno)]
+        _report(': '.join(str(part) for part in parts if part))
         return 1
 
 
@@ -75,7 +81,8 @@ def execute(argv):
 
 
 def start(name, typed, words):
-    """Runs the command `name`. typed: {option: value} of the command line. words: its words without an option."""
+    """Runs the command `name`. typed: {option: value} of the command line. words: its words without an
+    option."""
     if sys.platform == 'win32':
         raise UserError('slimtune runs on Linux and macOS. On Windows, install it in WSL')
     if typed.get('verbose'):
@@ -85,8 +92,9 @@ def start(name, typed, words):
         warnings.simplefilter('ignore')
     from slimtune import terminal
     absl = typed.get('alsologtostderr') or typed.get('logtostderr')
-    terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False), verbosity=typed.get('verbosity', 0),
-                   to_stderr=absl or name == 'predict', prefix=absl)     # the predictions have standard output for themselves
+    terminal.setup(quiet=typed.get('quiet', False), verbose=typed.get('verbose', False),
+                   verbosity=typed.get('verbosity', 0), prefix=absl,
+                   to_stderr=absl or name == 'predict')     # standard output is for its predictions alone
     request = options.understand(name, typed, words)
     importlib.import_module('slimtune.commands.' + MODULES[name]).run(request)
 
@@ -96,16 +104,20 @@ def command_name(word):
     if word in MODULES:
         return word
     near = nearest(word, MODULES, 1)
-    raise UsageError(f'no command {word}: ' + (f'did you mean {near[0]}?' if near else f'expected {", ".join(MODULES)}'))
+    advice = f'did you mean {near[0]}?' if near else f'expected {", ".join(MODULES)}'
+    raise UsageError(f'no command {word}: {advice}')
 
 
 def overview():
     """The text of `slimtune` without arguments."""
     rows = [f'  {name:<9} {command.summary}' for name, command in options.COMMANDS.items()]
     return '\n'.join([
-        'slimtune fine-tunes image classifiers: from a folder of images to a tested, exported net.', '', 'Commands:', *rows, '',
-        'Start with a folder that has one subfolder of images per class:', f'  {options.COMMANDS["convert"].example}',
-        'Options of a command: slimtune COMMAND --help. Versions: slimtune --version. Shell completion: slimtune --completion bash'])
+        'slimtune fine-tunes image classifiers: from a folder of images to a tested, exported net.',
+        '', 'Commands:', *rows, '',
+        'Start with a folder that has one subfolder of images per class:',
+        f'  {options.COMMANDS["convert"].example}',
+        'Options of a command: slimtune COMMAND --help. Versions: slimtune --version.',
+        'Completion of commands and options with Tab: slimtune --completion bash'])
 
 
 def version():
@@ -122,18 +134,19 @@ def parse(name, argv):
     command = options.COMMANDS[name]
     if words and command.first is None or len(words) > 1 and command.rest is None:
         extra = words[0 if command.first is None else 1]
-        raise UsageError(f"unexpected word {extra}: an option's value follows its name, as in --option=value; "
-                         f'see slimtune {name} --help')
+        raise UsageError(f"unexpected word {extra}: an option's value follows its name, as in "
+                         f'--option=value; see slimtune {name} --help')
     return typed, words
 
 
 def normalise(name, argv):
     """slim's, absl's and our spellings as ({option: value}, [words without an option]).
 
-    `-` in option names becomes `_`, abbreviations are completed (slim's flags first), switches get a value (`--x`, `--nox`),
-    a list of scopes that is broken by a space beside its comma is joined. What follows `--` is words.
+    `-` in option names becomes `_`, abbreviations are completed (slim's flags first), switches get a value
+    (`--x`, `--nox`), a list of scopes that is broken by a space beside its comma is joined. What follows `--`
+    is words.
     """
-    known, typed, words, tokens = options.command_options(name), {}, [], list(argv)
+    fields, typed, words, tokens = options.command_options(name), {}, [], list(argv)
     while tokens:
         token = tokens.pop(0)
         if token == '--':
@@ -142,8 +155,8 @@ def normalise(name, argv):
             words.append(token)
             continue
         spelled, equals, value = token.partition('=')
-        option, implied = _option(name, known, spelled.lstrip('-').replace('-', '_'), spelled)
-        field = known[option]
+        option, implied = _option(name, fields, spelled.lstrip('-').replace('-', '_'), spelled)
+        field = fields[option]
         if field.type is bool:
             if implied is None and not equals and tokens and tokens[0].lower() in TRUE[:1] + FALSE[:1]:
                 value = tokens.pop(0)
@@ -160,26 +173,28 @@ def normalise(name, argv):
     return typed, words
 
 
-def _option(command, known, text, spelled):
+def _option(command, fields, text, spelled):
     """The option that `text` means: (name, 'false' for --noNAME else None)."""
-    text = SHORT[text] if SHORT.get(text) in known else text
-    if text in known:
+    text = SHORT[text] if SHORT.get(text) in fields else text
+    if text in fields:
         return text, None
     denied = re.sub('^no_?', '', text)
-    if denied != text and denied in known and known[denied].type is bool:
+    if denied != text and denied in fields and fields[denied].type is bool:
         return denied, 'false'
-    for candidates in ([n for n in known if known[n].metadata['slim']], list(known)):
+    for candidates in ([n for n in fields if fields[n].metadata['slim']], list(fields)):
         matching = [n for n in candidates if n.startswith(text)]
         if len(matching) == 1:
             return matching[0], None
         if matching:
             raise UsageError(f'{spelled} could be {" or ".join(map(options.flag, matching))}')
-    near = ', '.join(map(options.flag, nearest(text, known)))
-    raise UsageError(f'no option {spelled}{f": did you mean {near}?" if near else ""}; see slimtune {command} --help')
+    near = ', '.join(map(options.flag, nearest(text, fields)))
+    advice = f': did you mean {near}?' if near else ''
+    raise UsageError(f'no option {spelled}{advice}; see slimtune {command} --help')
 
 
 def run():
-    """The console script. A closed terminal and SIGTERM end a command like Ctrl-C does: what is open is finished first."""
+    """The console script. A closed terminal and SIGTERM end a command like Ctrl-C does: what is open is
+    finished first."""
     def stop(number, frame):
         raise KeyboardInterrupt
     for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
@@ -195,11 +210,12 @@ def run():
 
 
 def leave(code):
-    """Ends the process at once. Taking TensorFlow's graphs apart, object by object, takes half a second more. code: [exit
-    code], or [] after an error that nobody expected, which Python ends with its traceback."""
+    """Ends the process at once. Taking TensorFlow's graphs apart, object by object, takes half a second more.
+    code: [exit code], or [] after an error that nobody expected, which Python ends with its traceback."""
     if code:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError, OSError):      # closed: by logging, which wrote what it held, or a reader
+            # The stream may be closed: by logging, which has flushed it, or by a reader.
+            with contextlib.suppress(ValueError, OSError):
                 stream.flush()
         os._exit(code[0])
 

@@ -1,7 +1,7 @@
 """TensorFlow's version-1 API and tf_slim, the same on both runtimes: `from slimtune.runtime import tf, slim`.
 
-The only module that imports TensorFlow, and the only one that knows of two versions: 1.14 on Python 3.7, and 2.21 on
-Python 3.11 to 3.13, there through `tensorflow.compat.v1` with version-2 behaviour disabled.
+The only module that imports TensorFlow, and the only one that knows of two versions: 1.14 on Python 3.7, and
+2.21 on Python 3.11 to 3.13, there through `tensorflow.compat.v1` with version-2 behaviour disabled.
 """
 import contextlib
 import importlib
@@ -12,13 +12,15 @@ import warnings
 
 from slimtune import machine
 
-#: --verbose sets the variable before this module is imported: everything that TensorFlow prints reaches the terminal.
+#: --verbose sets the variable before this module is imported: everything that TensorFlow prints reaches the
+#: terminal.
 VERBOSE = os.environ.get('SLIMTUNE_VERBOSE') == '1'
 
 
 @contextlib.contextmanager
 def _quiet_stderr():
-    """Holds back what native code writes to standard error in the block, and prints it only if the block fails.
+    """Holds back what native code writes to standard error in the block, and prints it only if the block
+    fails.
 
     TensorFlow 2.21 prints information lines while it is imported, whatever TF_CPP_MIN_LOG_LEVEL is.
     """
@@ -43,7 +45,8 @@ def _quiet_stderr():
 
 
 def _serve_old_names():
-    """Puts the private names of TensorFlow that tf_slim 1.1.0 imports back to their old places; 2.16 and later moved them."""
+    """Puts the private names of TensorFlow that tf_slim 1.1.0 imports back to their old places; 2.16 and
+    later moved them."""
     legacy = 'tf_keras.src.legacy_tf_layers'
     sys.modules['tf_keras.legacy_tf_layers'] = importlib.import_module(legacy)
     for name in ('base', 'convolutional', 'core', 'normalization', 'pooling'):
@@ -84,16 +87,16 @@ def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
     """The ConfigProto of a session: soft placement, and a GPU's memory is allocated as needed.
 
     cpu_only: no GPU is used. bfloat16: matrix products and convolutions are computed in bfloat16 (see
-    `trains_in_bfloat16`); variables stay float32. once: the graph is run a single time, which takes less time than
-    optimizing it. fed: a tensor in the middle of the graph is fed.
+    `trains_in_bfloat16`); variables stay float32. once: the graph is run a single time, which takes less time
+    than optimizing it. fed: a tensor in the middle of the graph is fed.
     """
     config = tf.ConfigProto(allow_soft_placement=True, device_count={'GPU': 0} if cpu_only else {})
     config.gpu_options.allow_growth = True
     rewriting = config.graph_options.rewrite_options
     rewriting.disable_meta_optimizer = once
     if fed:
-        # TensorFlow 2.21 folds the shape of a fed tensor into a constant with a control dependency on the tensor's op, so
-        # that everything before it would run.
+        # TensorFlow 2.21 folds the shape of a fed tensor into a constant with a control dependency on the
+        # tensor's op, so that everything before it would run.
         rewriting.constant_folding = RewriterConfig.OFF
     if bfloat16:
         # Not auto_mixed_precision_cpu: TensorFlow 2.21 crashes with it.
@@ -104,8 +107,8 @@ def session_config(cpu_only=False, bfloat16=False, once=False, fed=False):
 def next_of(dataset):
     """The tensors of a tf.data pipeline's next element.
 
-    Without TensorFlow 2's autotuner: it has nothing to tune here, and closing a session can block for up to a minute until
-    the autotuner's thread wakes.
+    Without TensorFlow 2's autotuner: it has nothing to tune here, and closing a session can block for up to a
+    minute until the autotuner's thread wakes.
     """
     if CURRENT:
         settings = tf.data.Options()
@@ -127,7 +130,8 @@ def trains_in_bfloat16():
 
 
 def device(cpu_only=False):
-    """The device that TensorFlow uses, as text for the user, such as 'CPU (2 cores)'. cpu_only: no GPU is used."""
+    """The device that TensorFlow uses, as text for the user, such as 'CPU (2 cores)'. cpu_only: no GPU is
+    used."""
     if not cpu_only:
         with _quiet_stderr():
             from tensorflow.python.client import device_lib
@@ -139,7 +143,8 @@ def device(cpu_only=False):
 
 
 def portable(graph_def):
-    """The GraphDef without attributes at their default values, which 1.14 may not know: both runtimes can read it."""
+    """The GraphDef without attributes at their default values, which 1.14 may not know: both runtimes can
+    read it."""
     from tensorflow.python.framework import meta_graph
     meta = tf.MetaGraphDef(graph_def=graph_def)
     meta_graph.strip_graph_default_valued_attrs(meta)
@@ -150,8 +155,8 @@ def portable(graph_def):
 def _conv2d_gradient(op, gradient):
     """The gradients of a convolution, as matrix products where its kernel covers the whole map.
 
-    Inception v3's auxiliary head has such a one, 5x5x128 to 768: at batch 32, TensorFlow 1.14's own gradient takes 250 ms,
-    the matrix products 7.
+    Inception v3's auxiliary head has such a one, 5x5x128 to 768: at batch 32, TensorFlow 1.14's own gradient
+    takes 250 ms, the matrix products 7.
     """
     images, weights = op.inputs
     kernel = weights.shape.as_list()
@@ -160,7 +165,8 @@ def _conv2d_gradient(op, gradient):
         return nn_grad._Conv2DGrad(op, gradient)
     flat = tf.reshape(gradient, [-1, kernel[3]])
     of_images = tf.matmul(flat, tf.reshape(weights, [-1, kernel[3]]), transpose_b=True)
-    of_weights = tf.matmul(tf.reshape(images, [-1, kernel[0] * kernel[1] * kernel[2]]), flat, transpose_a=True)
+    of_weights = tf.matmul(tf.reshape(images, [-1, kernel[0] * kernel[1] * kernel[2]]), flat,
+                           transpose_a=True)
     return tf.reshape(of_images, tf.shape(images)), tf.reshape(of_weights, kernel)
 
 

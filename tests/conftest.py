@@ -198,7 +198,7 @@ def weights_of():
 
     def draw(net, num_classes):
         rng = np.random.RandomState(0)
-        shapes = matching.shapes_of(nets_factory.get_net(net), num_classes)
+        shapes = matching.compute_shapes(nets_factory.get_net(net), num_classes)
 
         def value(name, shape):
             if len(shape) == 1:

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -17,8 +16,8 @@ HEAVY = {'tensorflow', 'tf_slim', 'numpy', 'pkg_resources', 'PIL', 'rich'}
 
 def imported(*words):
     """The top-level modules that a run of slimtune imports."""
-    process = subprocess.run([sys.executable, '-X', 'importtime', SLIMTUNE] + list(words), stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, encoding='utf-8')
+    process = subprocess.run([sys.executable, '-X', 'importtime', SLIMTUNE] + list(words),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
     return set(re.findall(r'^import time:.*\|\s*(\w+)$', process.stderr, re.M)), process
 
 
@@ -56,13 +55,16 @@ def test_a_tensorflow_of_another_name_is_found(tmp_path, monkeypatch):
     from slimtune.machine import PACKAGES, installed_version
     monkeypatch.setattr(sys, 'path', [str(tmp_path), str(tmp_path / 'nowhere')])
     assert installed_version(*PACKAGES['TensorFlow']) == 'not installed'
-    for name, file in (('tensorflow_estimator-2.0', 'tensorflow_estimator/__init__.py'), ('numpy-1.16.6', 'numpy/__init__.py'),
+    for name, file in (('tensorflow_estimator-2.0', 'tensorflow_estimator/__init__.py'),
+                       ('numpy-1.16.6', 'numpy/__init__.py'),
                        ('tensorflow-9.9', 'README')):       # a wheel that only requires tensorflow-intel
         (tmp_path / f'{name}.dist-info').mkdir()
         (tmp_path / f'{name}.dist-info' / 'RECORD').write_text(f'{file},sha256=x,1\n')
     assert installed_version(*PACKAGES['TensorFlow']) == 'not installed'
-    for name, shown in (('tensorflow_gpu-1.14.0', '1.14.0 (tensorflow-gpu)'), ('tensorflow_intel-2.21.0', '2.21.0 (tensorflow-intel)'),
-                        ('tensorflow_cpu-2.21.0', '2.21.0 (tensorflow-cpu)'), ('tf_nightly-2.22.0.dev1', '2.22.0.dev1 (tf-nightly)'),
+    for name, shown in (('tensorflow_gpu-1.14.0', '1.14.0 (tensorflow-gpu)'),
+                        ('tensorflow_intel-2.21.0', '2.21.0 (tensorflow-intel)'),
+                        ('tensorflow_cpu-2.21.0', '2.21.0 (tensorflow-cpu)'),
+                        ('tf_nightly-2.22.0.dev1', '2.22.0.dev1 (tf-nightly)'),
                         ('tensorflow-2.21.0', '2.21.0')):
         folder = tmp_path / f'{name}.dist-info'
         folder.mkdir()
@@ -75,7 +77,8 @@ def test_windows_is_told_in_one_line_what_to_use(monkeypatch, capsys):
     from slimtune import cli
     monkeypatch.setattr(sys, 'platform', 'win32')
     assert cli.main(['train', 'pic']) == 1
-    assert capsys.readouterr().err == 'slimtune: slimtune runs on Linux and macOS. On Windows, install it in WSL\n'
+    error = capsys.readouterr().err
+    assert error == 'slimtune: slimtune runs on Linux and macOS. On Windows, install it in WSL\n'
 
 
 @pytest.mark.parametrize('command', COMMANDS)
@@ -104,7 +107,8 @@ def test_help_is_as_wide_as_the_terminal(columns, slimtune):
     (['trian'], 2, 'no command trian: did you mean train?'),
     (['fly'], 2, 'no command fly: expected convert, train, '),
     (['train', '--bach-size=3'], 2, 'no option --bach-size: did you mean --batch-size'),
-    (['predict', '--batch-size=x', 'net', 'a.jpg'], 2, '--batch-size=x: expected a whole number from 1 to 1000000'),
+    (['predict', '--batch-size=x', 'net', 'a.jpg'], 2, '--batch-size=x: expected a whole number from 1 to '
+                                                       '1000000'),
     (['convert', '-t', 'nowhere'], 1, 'no folder nowhere')])
 def test_a_mistake_is_one_line_on_standard_error(words, code, message, slimtune):
     process = slimtune(*words, code=code)
@@ -131,9 +135,11 @@ def test_an_interrupted_command_says_so_and_exits_with_130(number, trained, tmp_
     image = next((trained / 'pic' / 'one').iterdir())
     for n in range(5000):
         os.link(str(image), str(tmp_path / f'{n:04d}.png'))
-    process = subprocess.Popen([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(tmp_path), '--batch-size', '4', '--csv'],
+    process = subprocess.Popen([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(tmp_path),
+                                '--batch-size', '4', '--csv'],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
-    lines = [process.stdout.readline() for _ in range(2)]       # the header and the first of 5,000 predictions
+    # the header and the first of 5,000 predictions
+    lines = [process.stdout.readline() for _ in range(2)]
     process.send_signal(number)
     rest, errors = process.communicate(timeout=60)
     assert errors.endswith('slimtune: stopped\n') and process.returncode == 130
@@ -151,5 +157,6 @@ def test_a_command_ends_after_what_was_left_for_its_end_and_takes_nothing_apart(
                '    return 3\n'
                'cli.main = main\n'
                'cli.run()')
-    process = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    process = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             encoding='utf-8')
     assert (process.returncode, process.stdout, process.stderr) == (3, 'said', 'tidied')

@@ -34,7 +34,8 @@ def test_quick_gradients_are_tensorflows_gradients(size, kernel, padding, stride
 
 
 def test_what_lies_before_a_fed_tensor_does_not_run():
-    """The gradient of a convolution needs the shape of the fed tensor; computing it must not run what comes before."""
+    """The gradient of a convolution needs the shape of the fed tensor; computing it must not run what comes
+    before."""
     with tf.Graph().as_default(), tf.Session(config=session_config(fed=True)) as session:
         sample_images = tf.placeholder(tf.float32, [None, 4, 4, 3])      # not fed: whatever needs it fails
         cut = tf.nn.relu(sample_images)
@@ -48,9 +49,11 @@ def test_what_lies_before_a_fed_tensor_does_not_run():
 
 @pytest.mark.skipif(not CURRENT, reason='TensorFlow 1 has no autotuner')
 def test_no_pipeline_has_an_autotuner(monkeypatch):
-    """Closing a session sometimes waits for its thread (1 time in 4, for 4 seconds after 6 seconds of work)."""
+    """Closing a session sometimes waits for its thread (1 time in 4, for 4 seconds after 6 seconds of
+    work)."""
     iterate, seen = tf.data.make_one_shot_iterator, []
-    monkeypatch.setattr(tf.data, 'make_one_shot_iterator', lambda dataset: seen.append(dataset) or iterate(dataset))
+    monkeypatch.setattr(tf.data, 'make_one_shot_iterator', lambda dataset: seen.append(dataset)
+                        or iterate(dataset))
     with tf.Graph().as_default():
         next_of(tf.data.Dataset.range(3))
     assert seen[0].options().autotune.enabled is False

@@ -2,7 +2,7 @@
 import datetime
 
 from slimtune import options
-from slimtune.checkpoints.weights import WEIGHTS
+from slimtune.checkpoints.published import all_weights
 from slimtune.datasets import published_data
 from slimtune.errors import UsageError
 from slimtune.storage import cache_contents
@@ -24,19 +24,20 @@ def run(request):
     else:
         result(*overview(found))
         result(f'{_size(found)} in {folder}')
-        say('To remove what was not used for longest: slimtune cache --max-size GIB. All: slimtune cache --clear')
+        say('Remove the least recently used: slimtune cache --max-size GIB. All: slimtune cache --clear')
 
 
 def archive_names():
     """The names of all published files that may lie in the cache."""
     releases = [published_data.release(name) for name in published_data.names()]
-    archives = list(WEIGHTS.values()) + [archive for release in releases for archive in release.archives]
+    archives = [weights.archive for weights in all_weights().values()]
+    archives += [archive for release in releases for archive in release.archives]
     return sorted({archive.name for archive in archives})
 
 
 def overview(found):
     """A table of Entries, those used last first: its lines."""
-    rows = [[entry.kind, f'{entry.name} (unfinished)' if entry.unfinished else entry.name, f'{entry.size / 1e6:.1f}',
+    rows = [[entry.kind, entry.name + ' (unfinished)' * entry.unfinished, f'{entry.size / 1e6:.1f}',
              datetime.datetime.fromtimestamp(entry.used).strftime('%Y-%m-%d %H:%M'),
              'now' if cache_contents.is_used(entry) else ''] for entry in reversed(found)]
     return table(['type', 'name', 'MB', 'last used', 'in use'], rows)
@@ -48,7 +49,8 @@ def shrink(folder, found, size):
     kept = [entry for entry in found if entry not in removed]
     result(f'Removed {len(removed)} of {len(found)} entries, {_size(removed)}; {_size(kept)} in {folder}')
     if sum(entry.size for entry in kept) > size:
-        say('What other commands use now was kept: ' + ', '.join(f'{entry.kind} {entry.name}' for entry in kept))
+        names = ', '.join(f'{entry.kind} {entry.name}' for entry in kept)
+        say(f'What other commands use now was kept: {names}')
 
 
 def _size(found):

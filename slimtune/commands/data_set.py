@@ -5,9 +5,9 @@ import shlex
 
 from slimtune import options
 from slimtune.checkpoints import published
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
+from slimtune.nets.nets_factory import get_net
 from slimtune.storage import trust
 from slimtune.terminal import next_step
 
@@ -24,13 +24,16 @@ def data_set(request):
 
 
 def next_training(folder, net_name):
-    """Prints the command that trains a net on the data set in `folder`, after the download of its weights where needed."""
-    missing = net_name in WEIGHTS and not published.find_weights(net_name)
+    """Prints the command that trains a net on the data set in `folder`, after the download of its weights
+    where needed."""
+    missing = get_net(net_name).weights and not published.find_weights(net_name)
     next_step('train', folder, '--model', net_name, first=['download', net_name] if missing else [])
 
 
 def _check_module(module, run):
-    """Refuses a module that only run.json names, unless this user trained with it: a received folder must not run code."""
+    """Refuses a module that only run.json names, unless this user trained with it: a received folder must not
+    run code."""
     if not trust.is_trusted(os.path.dirname(run.path), module):
-        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if you know it and '
+        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: '
+                        f'if you know it and '
                         f'trust it, add --dataset-module {shlex.quote(module)}')

@@ -1,7 +1,6 @@
 """`slimtune download`: published weights, and published data sets as records that slimtune and slim read."""
 from slimtune import options
 from slimtune.checkpoints import published
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.commands.data_set import next_training
 from slimtune.datasets import published_data
 from slimtune.errors import UserError, nearest
@@ -19,14 +18,17 @@ def run(request):
         result(*overview(cache_folder(download_options.cache_dir)))
     elif name in published_data.names():
         next_training(published_set.download(download_options), published_data.release(name).first_net)
-    elif name not in WEIGHTS:
+    elif name not in published.all_weights():
         raise _unknown(name)
     else:
-        prefix = published.weights(download_options)
-        net = name if name in nets_factory.NETS else 'NET'
-        # Without these options the weights are where train looks for them
-        found_by_train = net != 'NET' and not download_options.output_dir and not download_options.cache_dir
-        next_step('train', 'FOLDER', '--model', net, *([] if found_by_train else ['--checkpoint-path', prefix]))
+        prefix, weights = published.download_weights(download_options), published.all_weights()[name]
+        words = ['train', 'FOLDER', '--model', weights.net.name]
+        if weights.image_size != weights.net.image_size:
+            words += ['--train-image-size', str(weights.image_size)]
+        # By itself, train looks in its own cache, for the weights of the net's own image size
+        if name != weights.net.name or download_options.output_dir or download_options.cache_dir:
+            words += ['--checkpoint-path', prefix]
+        next_step(*words)
 
 
 def overview(cache):
@@ -34,8 +36,8 @@ def overview(cache):
     archives = {name: published_data.release(name).archives for name in published_data.names()}
     rows = [[name, 'data set', _megabytes(archives[name]) if archives[name] else 'bring its archives', '']
             for name in archives]
-    rows += [[name, 'weights', _megabytes([archive]), published.find_weights(name, cache) or '']
-             for name, archive in WEIGHTS.items()]
+    rows += [[name, 'weights', _megabytes([weights.archive]), published.find_weights(name, cache) or '']
+             for name, weights in published.all_weights().items()]
     return table(['name', 'type', 'MB', 'downloaded'], rows)
 
 
@@ -47,6 +49,6 @@ def _megabytes(archives):
 def _unknown(name):
     if name in nets_factory.NETS:
         return UserError(f'nobody publishes weights of {name}: train it without --checkpoint-path')
-    similar = nearest(name, published_data.names() + list(WEIGHTS))
+    similar = nearest(name, published_data.names() + list(published.all_weights()))
     question = f'did you mean {" or ".join(similar)}? ' if similar else ''
     return UserError(f'nothing called {name} to download: {question}`slimtune download` lists what there is')

@@ -13,7 +13,7 @@ from slimtune.terminal import data, result
 
 def run(request):
     """The command."""
-    predicted, engine_options = request[options.Predicted], request[options.Engine]
+    predicted, engine_options = request[options.Prediction], request[options.Engine]
     if not predicted.checkpoint_path:
         raise UserError('which net? slimtune predict TRAIN_FOLDER IMAGE …')
     if not request.words:

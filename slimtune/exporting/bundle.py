@@ -17,7 +17,6 @@ from slimtune.inference import agreement, engines, export_folder
 from slimtune.inference.predict import read_class_names
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
-from slimtune.storage.checksums import sha256
 from slimtune.terminal import result, warn
 
 FORMATS = (frozen, frozen_encoded, saved_model, openvino)      # a later one reads the files of an earlier one
@@ -48,11 +47,10 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
     export_folder.restore(folder)
     export_folder.check_replaceable(folder)
     with export_folder.stage(folder) as beside:
-        offset = data_options.labels_offset
-        names = read_class_names(exported.label_path, offset, run.classes)
-        model = restored_model.load(exported.checkpoint_path, run, net_options,
-                                    exported.image_size or exported.eval_image_size, names, averages, offset)
-        model.say_averages()
+        names = read_class_names(exported.label_path, data_options.labels_offset, run.classes)
+        model = restored_model.load(exported.checkpoint_path, net_options, run,
+                                    exported.image_size or exported.eval_image_size, names, averages)
+        model.report_averages()
         sample = sample_of(model, data_options)
         difference = write_and_replay(beside, model, sample)
         if not difference <= LARGEST_DIFFERENCE:
@@ -83,7 +81,7 @@ def sample_of(model, data_options):
     split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
     dataset = dataset_factory.get_dataset(name, split, folder)
     encoded = input_pipeline.sample_encoded(dataset, agreement.MEASURED_ON)
-    with input_pipeline.explained():
+    with input_pipeline.explain_errors():
         images = evaluation_arrays(encoded, inputs)
     return Sample(encoded, images, f'{len(encoded)} images of {split}')
 
@@ -110,14 +108,13 @@ def live_probabilities(model, images):
     """The probabilities [n, classes] of the net as it stands in the checkpoint, nothing frozen."""
     with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
         placeholder, logits, _ = restored_model.build(model)
-        checkpoint.restore(session, model.checkpoint, restored_model.sources(model))
+        checkpoint.restore(session, model.checkpoint, restored_model.names_in_checkpoint(model))
         return session.run(tf.nn.softmax(logits), {placeholder: images})
 
 
 def metadata(model):
     """What model.json says about a net and its files, for clients in any language."""
     inputs, net = model.inputs, model.net
-    parts = [path for path in checkpoint.files(model.checkpoint.prefix) if not path.endswith('.meta')]
     return {
         'format': METADATA_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
         'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale, 'dct_method': inputs.dct_method,
@@ -126,7 +123,7 @@ def metadata(model):
                       'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(model.checkpoint.prefix), 'step': model.checkpoint.step,
-                       'sha256': sha256(*parts)},
+                       'sha256': checkpoint.sha256(model.checkpoint.prefix)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 

@@ -39,7 +39,9 @@ class Cache:
     def vectors(self, name):
         """The features of one tensor as [n, depth], or None where it is a map with places in it."""
         array = self.features.get(name)
-        return array.reshape(len(array), -1) if array is not None and array[0].size == array.shape[-1] else None
+        if array is None or array[0].size != array.shape[-1]:
+            return None
+        return array.reshape(len(array), -1)
 
     @property
     def size(self):
@@ -49,10 +51,11 @@ class Cache:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What features are computed from. graph_def: of frozen_graph. cut: its tensors. dataset, inputs: its images.
+    """What features are computed from. graph_def: of frozen_graph. cut: its tensors. dataset, inputs: its
+    images.
 
-    kind: (engine, precision). key: all that determines the features, as a name: weights and net, the records, the
-    pixels, the engine.
+    kind: (engine, precision). key: all that determines the features, as a name: weights and net, the records,
+    the pixels, the engine.
     """
     graph_def: object
     cut: list
@@ -71,11 +74,13 @@ class Part:
     @property
     def bytes_needed(self):
         """The size of the features before they are computed."""
-        return sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in self.cut) * self.dataset.num_samples
+        per_image = sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in self.cut)
+        return per_image * self.dataset.num_samples
 
 
 def record_checksums(path):
-    """The lengths and checksums that a file of records holds, which name its content without reading all of it: bytes.
+    """The lengths and checksums that a file of records holds, which name its content without reading all of
+    it: bytes.
 
     Source: TFRecord's framing: length (8 bytes), its checksum (4), the record, its checksum (4).
     """
@@ -90,11 +95,13 @@ def record_checksums(path):
 
 
 def make_room(folder, needed, cache_limit=None):
-    """Removes the features that were not used for longest until `needed` bytes fit; returns the bytes that are allowed.
+    """Removes the features that were not used for longest until `needed` bytes fit; returns the bytes that
+    are allowed.
 
-    folder: a cache that can be written. cache_limit: GiB that the features of all runs together may take; without, a
-    quarter of the memory. The disk's last MARGIN bytes stay free, and so do features that a process uses. Where that
-    is not enough, nothing is removed and the number returned is smaller than `needed`.
+    folder: a cache that can be written. cache_limit: GiB that the features of all runs together may take;
+    without, a quarter of the memory. The disk's last MARGIN bytes stay free, and so do features that a
+    process uses. Where that is not enough, nothing is removed and the number returned is smaller than
+    `needed`.
     """
     memory = machine.memory()
     limit = cache_limit * (1 << 30) if cache_limit is not None else memory // 4 if memory else float('inf')
@@ -124,10 +131,12 @@ def find(part, cache_dir=None):
 
 
 def compute(part, cache_dir=None, title='features'):
-    """The features of a Part, from the cache where they were computed before: (Cache, whether they were there).
+    """The features of a Part, from the cache where they were computed before: (Cache, whether they were
+    there).
 
-    They appear whole or not at all: they are written beside their place and renamed. Where another process computes
-    the same ones, waits for it. Raises UserError for a full disk, and where no folder can be written.
+    They appear whole or not at all: they are written beside their place and renamed. Where another process
+    computes the same ones, waits for it. Raises UserError for a full disk, and where no folder can be
+    written.
     """
     found = find(part, cache_dir)
     if found:
@@ -160,16 +169,19 @@ def compute(part, cache_dir=None, title='features'):
         return _open(place, part, lock), False
     except OSError as e:
         if e.errno in _FULL:
-            raise UserError(f'the disk is full: the features of {part.dataset.num_samples} images take '
-                            f'{part.bytes_needed / 1e6:.1f} MB in {features}: make room, or add --cache-dir FOLDER or '
-                            '--feature-cache off') from e
+            raise UserError(
+                f'the disk is full: the features of {part.dataset.num_samples} images take '
+                f'{part.bytes_needed / 1e6:.1f} MB in {features}: make room, or add --cache-dir FOLDER or '
+                '--feature-cache off') from e
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
 def _sweep(folder, key):
-    """Removes what killed computations left; returns the folder in which another process computes `key`, or None."""
+    """Removes what killed computations left; returns the folder in which another process computes `key`,
+    or None.
+    """
     busy = None
     for entry in cache_contents.features(folder):
         if entry.unfinished and not cache_contents.remove(entry) and entry.name.startswith(key) \
@@ -179,12 +191,14 @@ def _sweep(folder, key):
 
 
 def _write(part, folder, title):
-    """Computes the features and writes them into `folder`. Raises OSError where the disk is full, before or while."""
+    """Computes the features and writes them into `folder`. Raises OSError where the disk is full, before
+    or while.
+    """
     count = part.dataset.num_samples
     with contextlib.ExitStack() as stack:
-        new = lambda name, dtype, shape: stack.enter_context(_new_array(_file(folder, name), dtype, (count,) + shape))
-        files = [new(n, np.float32, tuple(tensor.shape.as_list()[1:])) for n, tensor in enumerate(part.cut)]
-        files.append(new('labels', np.int64, ()))
+        arrays = [(n, np.float32, tensor.shape.as_list()[1:]) for n, tensor in enumerate(part.cut)]
+        files = [stack.enter_context(_new_array(_file(folder, name), dtype, (count, *shape)))
+                 for name, dtype, shape in arrays + [('labels', np.int64, [])]]
         outputs = [f'cut_{n}:0' for n in range(len(part.cut))]
         running = engines.load(part.graph_def, *part.kind, outputs=outputs, input=f'{IMAGES}:0')
         stack.callback(running.close)
@@ -203,8 +217,10 @@ def _write(part, folder, title):
 
 
 def _new_array(path, dtype, shape):
-    """An open .npy file behind its header, with room on the disk for all of its numbers where the system reserves it."""
-    file = open(path, 'wb')
+    """An open .npy file behind its header, with room on the disk for all of its numbers where the system
+    reserves it.
+    """
+    file = open(path, 'wb')     # noqa: SIM115 - the caller closes it
     header = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(file, {'descr': header, 'fortran_order': False, 'shape': shape})
     file.flush()

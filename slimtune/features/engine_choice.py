@@ -9,14 +9,15 @@ from slimtune.storage.cache import read_record, write_record
 COMPARED_ON = 16            # images
 LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
 _RECORDS = 'feature_engines'
-_KINDS = [[engine, precision] for engine in ('tensorflow', 'openvino') for precision in ('float32', 'bfloat16')]
+_KINDS = [['tensorflow', 'float32'], ['openvino', 'float32'], ['openvino', 'bfloat16']]
 
 
 def choose_engine(part, cache_dir=None):
-    """The engine and precision that compute the features, compared with float32 on images: (kind, one line about it).
+    """The engine and precision that compute the features, compared with float32 on images: (kind, one line
+    about it).
 
-    part: a cache.Part of the wanted kind. The result is kept in the cache for the next run. What differs too much is
-    tried in float32, then on TensorFlow.
+    part: a cache.Part of the wanted kind. The result is kept in the cache for the next run. What differs too
+    much is tried in float32, then on TensorFlow.
     """
     if part.kind == engines.EXACT:
         return part.kind, ''
@@ -29,7 +30,9 @@ def choose_engine(part, cache_dir=None):
 
 
 def _compare(part, images):
-    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one line)."""
+    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one
+    line).
+    """
     expected = _features(part, engines.EXACT, images)
     kinds = [part.kind, (part.kind[0], 'float32')] if part.kind[1] != 'float32' else [part.kind]
     refused = []
@@ -37,7 +40,8 @@ def _compare(part, images):
         name = ' '.join(kind)
         try:
             pairs = zip(_features(part, kind, images), expected)
-            error = max(float(np.linalg.norm(ours - exact) / (np.linalg.norm(exact) or 1)) for ours, exact in pairs)
+            error = max(float(np.linalg.norm(ours - exact) / (np.linalg.norm(exact) or 1))
+                        for ours, exact in pairs)
         except RuntimeError as e:
             reason = str(e).strip().split('\n')[0]
             refused.append(f'{name} cannot run this net: {reason}')

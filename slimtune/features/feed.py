@@ -19,8 +19,8 @@ _EVALUATED_AT_ONCE = 512    # images
 class TrainingGraph:
     """The training graph, which is the default one. images, labels, logits, loss: its tensors.
 
-    trained: the variables that are trained. initialize: session -> gives the others their values. evaluate: images ->
-    logits as in evaluation, on the same variables.
+    trained: the variables that are trained. initialize: session -> gives the others their values. evaluate:
+    images -> logits as in evaluation, on the same variables.
     """
     images: object
     labels: object
@@ -33,7 +33,9 @@ class TrainingGraph:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What is trained on. dataset, held_out: of dataset_factory, held_out None where there is none. inputs: an Input."""
+    """What is trained on. dataset, held_out: of dataset_factory, held_out None where there is none.
+    inputs: an Input.
+    """
     dataset: object
     held_out: object
     inputs: object
@@ -45,8 +47,9 @@ class TrainingData:
 class CachedSteps:
     """Training steps on cached features. feed: their Feed. cache: the features of the training images.
 
-    vectors: [n, depth], all that the logits depend on, where the trained part is a linear layer on one vector per image;
-    else None. accuracy: session -> share of the held-out images that are correct; None where none are held out.
+    vectors: [n, depth], all that the logits depend on, where the trained part is a linear layer on one vector
+    per image; else None. accuracy: session -> share of the held-out images that are correct; None where none
+    are held out.
     """
     feed: 'Feed'
     cache: Cache
@@ -55,7 +58,9 @@ class CachedSteps:
 
 
 class Feed:
-    """The batches of a cache: which images a step sees is a function of seed and step alone, as in the pipeline."""
+    """The batches of a cache: which images a step sees is a function of seed and step alone, as in the
+    pipeline.
+    """
 
     def __init__(self, cache, labels, batch_size, seed):
         """labels: the tensor that the cache's labels are fed to. always: what every step is fed besides."""
@@ -83,8 +88,8 @@ class Feed:
 def prepare(graph, data, cache_options, engine_options):
     """Computes what the steps can be fed instead of images, as CachedSteps.
 
-    graph: a TrainingGraph. data: a TrainingData. cache_options, engine_options: options.Cache and options.Engine.
-    Returns None where that is not possible; the reason is printed.
+    graph: a TrainingGraph. data: a TrainingData. cache_options, engine_options: options.Cache and
+    options.Engine. Returns None where that is not possible; the reason is printed.
     """
     cut = find_cut(graph.images, graph.loss, graph.trained)
     if not cut:
@@ -95,11 +100,14 @@ def prepare(graph, data, cache_options, engine_options):
         graph.initialize(session)
         frozen = frozen_graph(session, graph.images, cut)
         held_out_frozen = frozen_graph(session, graph.images, held_out_cut) if held_out_cut else None
-    part = Part(frozen, cut, data.dataset, data.inputs, engines.choose(engine_options.engine, engine_options.precision))
+    kind = engines.choose(engine_options.engine, engine_options.precision)
+    part = Part(frozen, cut, data.dataset, data.inputs, kind)
     kind, comparison = choose_engine(part, cache_options.cache_dir)
     part = part if kind == part.kind else dataclasses.replace(part, kind=kind)
-    held_out_part = Part(held_out_frozen, held_out_cut, data.held_out, data.inputs, kind) if held_out_cut else None
-    if not _fits([part, held_out_part] if held_out_part else [part], graph, cache_options):
+    parts = [part]
+    if held_out_cut:
+        parts.append(Part(held_out_frozen, held_out_cut, data.held_out, data.inputs, kind))
+    if not _fits(parts, graph, cache_options):
         return None
     cache, reused = compute(part, cache_options.cache_dir)
     origin = ', from an earlier run' if reused else ''
@@ -108,16 +116,17 @@ def prepare(graph, data, cache_options, engine_options):
     feed = Feed(cache, graph.labels, data.batch_size, data.seed)
     logits_cut = find_cut(graph.images, graph.logits, graph.trained)
     vectors = cache.vectors(logits_cut[0].name) if len(logits_cut) == 1 else None
-    if not held_out_part:
+    if not held_out_cut:
         return CachedSteps(feed, cache, vectors)
-    held_out_cache, _ = compute(held_out_part, cache_options.cache_dir, 'features of held-out images')
+    held_out_cache, _ = compute(parts[1], cache_options.cache_dir, 'features of held-out images')
     return CachedSteps(feed, cache, vectors,
                        lambda session: _accuracy(session, held_out_logits, held_out_cache))
 
 
 def _fits(parts, graph, cache_options):
     """Whether the features are there or have room; makes room, and prints where there is none."""
-    held = [find(part, cache_options.cache_dir) for part in parts]      # what is there stays while room is made
+    # What is there stays while room is made
+    held = [find(part, cache_options.cache_dir) for part in parts]
     missing = [part for part, cache in zip(parts, held) if not cache]
     if not missing:
         return True
@@ -126,9 +135,9 @@ def _fits(parts, graph, cache_options):
     if needed <= allowed:
         return True
     num_images = sum(part.dataset.num_samples for part in missing)
-    say(f'The features of {num_images} images before {graph.trained[0].op.name} would take {needed / 2 ** 30:.3g} GiB, '
-        f'more than the {allowed / 2 ** 30:.3g} allowed (--cache-limit, --cache-dir; `slimtune cache` shows what is '
-        'there): the whole net runs at every step')
+    say(f'The features of {num_images} images before {graph.trained[0].op.name} would take '
+        f'{needed / 2 ** 30:.3g} GiB, more than the {allowed / 2 ** 30:.3g} allowed (--cache-limit; '
+        '`slimtune cache` shows what is there): the whole net runs at every step')
     return False
 
 

@@ -23,15 +23,17 @@ class Choice:
 
 
 def choose_weight_decay(features, labels, seed):
-    """The weight decay with which a linear head on these features does best on images it was not fitted to: a Choice.
+    """The weight decay with which a linear head on these features does best on images it was not fitted to: a
+    Choice.
 
-    features: [n, depth] of the training images. labels: int [n]. Compared by the cross entropy in cross-validation on
-    at most MOST_IMAGES of the training images, which tells neighbours apart where accuracy is noise. The folds are
-    FOLDS, fewer where the smallest class has fewer images. Raises TooFewImages where a class has less than two, or
-    where there is one class only.
+    features: [n, depth] of the training images. labels: int [n]. Compared by the cross entropy in
+    cross-validation on at most MOST_IMAGES of the training images, which tells neighbours apart where
+    accuracy is noise. The folds are FOLDS, fewer where the smallest class has fewer images. Raises
+    TooFewImages where a class has less than two, or where there is one class only.
 
-    The fit to n images with a logistic regression's C has the weight decay 1 / (n C). n is the sample's size and not
-    that of its folds: C, not the decay, is what carries over from a part of the images to all of them.
+    The fit to n images with a logistic regression's C has the weight decay 1 / (n C). n is the sample's size
+    and not that of its folds: C, not the decay, is what carries over from a part of the images to all of
+    them.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_validate
@@ -48,7 +50,7 @@ def choose_weight_decay(features, labels, seed):
     best_loss, best = np.inf, None
     # Products this small take threads longer, and twenty times as long where the machine has other work.
     with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter('ignore')         # a fit cut short is early stopping, and good enough to compare
+        warnings.simplefilter('ignore')     # a fit cut short is early stopping, and good enough to compare
         for strength in STRENGTHS:
             scores = cross_validate(LogisticRegression(C=strength, max_iter=200), features, labels, cv=split,
                                     scoring=('neg_log_loss', 'accuracy'))

@@ -4,6 +4,7 @@ PIC/train/CLASS/* and PIC/validation/CLASS/* are taken as they are; PIC/CLASS/* 
 so that an image always lands in the same split. The images themselves are never changed.
 """
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -18,16 +19,18 @@ from slimtune.storage import atomic
 from slimtune.storage.parallel import in_order
 from slimtune.terminal import progress, say, warn
 
-MEMORY = 256 << 20      # bytes of images that stay in memory between check and shard; further ones are read twice
-PIXELS_IN_WORK = 64 << 20       # pixels of the images that are encoded, or wait to be written, at a time
 _SPLITS = ('train', 'validation', 'test')
-_OVERHEAD = 1 << 16     # pixels that count for an image of any size, so that a thousand small ones do not wait
+# What memory holds. Images are in work while threads read, check or encode them, and until their turn comes.
+MEMORY = 256 << 20      # bytes of images in work, and again of images kept between check and shard; others are read twice
+PIXELS_IN_WORK = 64 << 20       # of images that are encoded
+_LARGE = 8 << 20        # bytes of an image that is always read twice
+_OVERHEAD = 1 << 16     # bytes, or pixels, that count for an image of any size
 
 
-class CheckedImage(collections.namedtuple('CheckedImage', 'candidate split digest facts data')):
+class CheckedImage(collections.namedtuple('CheckedImage', 'candidate split digest metadata data')):
     """An image that decodes. candidate: image_folder.Candidate. digest: SHA-256 of its bytes, hexadecimal.
 
-    facts: image_file.ImageMetadata. data: its bytes, None where they are not kept in memory.
+    metadata: image_file.ImageMetadata. data: its bytes, None where they are not kept in memory.
     """
     __slots__ = ()
 
@@ -82,7 +85,7 @@ def convert(options):
         if not splits['train'].images:
             raise UserError(f'no image to train on could be stored: {conversion_report.first_reasons(left_out)}')
         written = manifest.Manifest(
-            name=name, classes=classes, splits=splits, channels=max(image.facts.channels for image in images),
+            name=name, classes=classes, splits=splits, channels=max(image.metadata.channels for image in images),
             left_out=left_out, seed=options.seed, validation_fraction=held_out, source=os.path.relpath(source, output),
             fingerprint=image_folder.fingerprint(candidates), version=__version__)
         split_writer.write_description(exchange, written)
@@ -161,12 +164,6 @@ def _check_options(options):
     """Refuses values that cannot be meant."""
     if not options.tensorflow_data_dir:
         raise UserError('which images? Add -t FOLDER, the folder that holds a folder of images for every class')
-    for flag in ('train_shards', 'validation_shards', 'num_threads'):
-        value = getattr(options, flag)
-        if value is not None and value < 1:
-            raise UserError(f'--{flag.replace("_", "-")}={value}: it must be at least 1')
-    if not 0 <= options.validation_fraction < 1:
-        raise UserError(f'--validation-fraction={options.validation_fraction:g}: it must be at least 0 and less than 1')
     if options.dataset_name is not None and not manifest.DATA_SET_NAME.fullmatch(options.dataset_name):
         raise UserError(f'--dataset-name={options.dataset_name}: letters, digits, _, - and . only; it is part of file names')
 
@@ -209,18 +206,21 @@ def _check_images(candidates, left_out, options):
         try:
             data = image_file.read(candidate.path)
             digest = hashlib.sha256(data).hexdigest()
-            return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), data)
+            kept = data if len(data) <= _LARGE else None
+            return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), kept)
         except image_file.BadImage as e:
             return str(e)
 
     if left_out and options.strict:
         raise _strict_error(left_out[0])
     images, size = [], 0
+    results = in_order(check, candidates, options.num_threads, ahead=MEMORY, at_once=8,
+                       weight=lambda candidate: _OVERHEAD + (candidate.size or 0))
     with progress('Checking', len(candidates)) as bar:
-        for candidate, checked in zip(candidates, in_order(check, candidates, options.num_threads, at_once=8)):
+        for candidate, checked in zip(candidates, results):
             bar.advance(1)
             if isinstance(checked, CheckedImage):
-                size += len(checked.data)
+                size += len(checked.data or b'')
                 images.append(checked if size <= MEMORY else checked._replace(data=None))
                 continue
             left_out.append(manifest.LeftOut(candidate.name, checked))
@@ -246,7 +246,7 @@ def _write_split(exchange, name, split, images, classes, options, left_out):
     random.Random(f'{split} {options.seed}').shuffle(images)
     number_of = {label: number for number, label in enumerate(classes)}
     make = split_writer.example_or_reason(lambda image: _example(image, number_of[image.label]))
-    if all(image.facts.kept for image in images):       # copied sooner than handed to a thread
+    if all(image.metadata.kept for image in images):       # copied sooner than handed to a thread
         examples = map(make, images)
     else:
         examples = in_order(make, images, options.num_threads, ahead=PIXELS_IN_WORK, weight=_pixels)
@@ -262,20 +262,20 @@ def _write_split(exchange, name, split, images, classes, options, left_out):
 
 def _pixels(image):
     """What an image takes of PIXELS_IN_WORK until it is written."""
-    return _OVERHEAD + image.facts.width * image.facts.height
+    return _OVERHEAD + image.metadata.width * image.metadata.height
 
 
 def _example(image, label):
     """The split_writer.Example of a CheckedImage, with slim's keys and those of the Inception converter. label: a number."""
     data = image.data
     if data is None:
-        with open(image.candidate.path, 'rb') as f:
-            data = f.read()
-        if hashlib.sha256(data).hexdigest() != image.digest:
+        with contextlib.suppress(image_file.BadImage):      # it is gone
+            data = image_file.read(image.candidate.path)
+        if hashlib.sha256(data or b'').hexdigest() != image.digest:
             raise UserError(f'{image.candidate.path} changed while it was being converted: start again')
     features = image_file.features(
-        image_file.encode(data, image.facts), image.facts, label, image.label, image.name)
-    return split_writer.Example(label, image.facts.channels, records.example(features))
+        image_file.encode(data, image.metadata), image.metadata, label, image.label, image.name)
+    return split_writer.Example(label, image.metadata.channels, records.example(features))
 
 
 def _classes(order, own, candidates, images, source):

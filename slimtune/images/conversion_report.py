@@ -26,11 +26,22 @@ def report(written, output, images):
                   if not written.splits[split].per_class[number] and written.splits[other].per_class[number]]
         if absent:
             warn(f'no images in {split}, so that it {consequence}: {listed(absent)}')
+    _report_notes(images)
     _report_duplicates(images)
     num_images, num_shards = (sum(numbers) for numbers in zip(*(
         (split.images, len(split.shards)) for split in written.splits.values())))
     say('', f'{num_images} images of {len(written.classes)} classes in {num_shards} shards: '
         f'{os.path.join(output, written.name + "_*.tfrecord")}')
+
+
+def _report_notes(images):
+    """Warns of what was found while images were decoded, each kind once."""
+    names = collections.defaultdict(list)
+    for image in images:
+        for note in image.metadata.notes:
+            names[note].append(image.name)
+    for note, with_it in sorted(names.items()):
+        warn(f'{len(with_it)} images: {note} ({listed(with_it, 3)})')
 
 
 def _report_duplicates(images):

@@ -1,10 +1,11 @@
-"""Any bytes to an upright image, and what is stored of it: convert and predict share it, so that both see the same pixels.
+"""From any bytes to an upright image, and what is stored of it: the same pixels for convert and predict.
 
-An image is known by its bytes, never by its name. What is seen: the image upright (EXIF), its first frame, transparent
-parts on white, grey or RGB in 8 bits; of 16 bits the high byte, as TensorFlow reads them. Metadata other than EXIF's
-orientation decides nothing.
+An image is known by its bytes, never by its name. What is seen: the image upright (EXIF), its first frame,
+transparent parts on white, grey or RGB in 8 bits; of 16 bits the high byte, as TensorFlow reads them.
+Metadata other than EXIF's orientation decides nothing.
 """
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -16,35 +17,32 @@ import warnings
 import zlib
 
 import numpy as np
-from PIL import (  # noqa: F401
-    BmpImagePlugin,
-    GifImagePlugin,
-    IcoImagePlugin,
-    Image,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PcxImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    SgiImagePlugin,
-    TgaImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from slimtune.errors import UserError
 from slimtune.images import tiff
 from slimtune.images.orientation import TURNS, png_chunks, read_orientation, without_orientation
 
-with contextlib.suppress(ImportError):      # Pillow 11.3 and later
-    from PIL import AvifImagePlugin  # noqa: F401
+for _reader in ('Bmp', 'Gif', 'Tiff', 'WebP', 'Jpeg2K', 'Avif', 'Pcx', 'Sgi', 'Ico', 'Png', 'Ppm', 'Tga'):
+    with contextlib.suppress(ImportError):      # Pillow reads AVIF from 11.3 on
+        importlib.import_module(f'PIL.{_reader}ImagePlugin')
 
-#: The formats that are read, Pillow's other plug-ins are not tried: EPS would start Ghostscript.
-FORMATS = [name for name in ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI',
-                             'ICO', 'TGA') if name in Image.OPEN]
+
+def _limit(variable, default):
+    value = os.environ.get(variable)
+    if value and not (value.isdigit() and int(value)):
+        raise UserError(f'{variable}={value}: it must be a number of pixels, at least 1')
+    return int(value or default)
+
+
+#: The formats that are read. Pillow's other readers are not tried: that of EPS would start Ghostscript.
+FORMATS = [name for name in (
+    'JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI', 'ICO', 'TGA',
+) if name in Image.OPEN]
 #: Formats that are recognized only to say what can be done: (pattern of the first bytes, reason).
 _OTHER_FORMATS = [
-    (rb'.{4}ftyp(hei|hev|mif1|msf1)', 'HEIC: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)'),
+    (rb'.{4}ftyp(hei|hev|mif1|msf1)',
+     'HEIC: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)'),
     (rb'.{4}ftypavi', 'AVIF, which this version of Pillow does not read: save it as JPEG or PNG'),
     (rb'%!PS|\xc5\xd0\xd3\xc6', 'EPS or PostScript: save it as PNG'),
     (rb'%PDF', 'PDF: save its pages as PNG'),
@@ -56,22 +54,25 @@ _OTHER_FORMATS = [
 #: The largest file that is read, in bytes.
 MAX_BYTES = 1 << 30
 #: The largest image that is read, in pixels; by default Pillow's own limit.
-MAX_PIXELS = int(os.environ.get('SLIMTUNE_MAX_PIXELS') or 178_956_970)
+MAX_PIXELS = _limit('SLIMTUNE_MAX_PIXELS', 178_956_970)
 _LONGEST_SIDE = 1_000_000       # of a PNG that TensorFlow reads
 _LONGEST_JPEG_SIDE = 65_500
 #: Images of more pixels than this are decoded one at a time.
 _GIANT = 16_000_000
-#: An image of more pixels that is not lossy is stored as JPEG all the same: its PNG would take 50 MB and more.
+#: A lossless image of more pixels is stored as JPEG all the same: its PNG would take 50 MB and more.
 _LARGEST_LOSSLESS = 25_000_000
 _GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16L', 'I;16B')
 _LOSSY = ('JPEG', 'WEBP', 'JPEG2000', 'AVIF')
 _JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')      # what may end the coded part of a JPEG
 _METADATA_CHUNKS = (b'iCCP', b'tEXt', b'zTXt', b'iTXt', b'eXIf')    # of a PNG
 
+# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed; not so 64 MB.
+Image.core.set_block_size(64 << 20)
 _giant_turn = threading.RLock()
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, without the file's name
 
 
 class BadImage(Exception):
@@ -81,8 +82,9 @@ class BadImage(Exception):
 class ImageMetadata(typing.NamedTuple):
     """What is stored of an image.
 
-    format: 'jpeg' or 'png'. width, height: pixels, upright. channels: 1 or 3. kept: the file's bytes are stored,
-    because TensorFlow sees in them what a person sees. notes: what a user should know of it, short texts.
+    format: 'jpeg' or 'png'. width, height: pixels, upright. channels: 1 or 3. kept: the file's bytes are
+    stored, because TensorFlow sees in them what a person sees. notes: what a user should know of it, short
+    texts.
     """
     format: str
     width: int
@@ -93,7 +95,10 @@ class ImageMetadata(typing.NamedTuple):
 
 
 def read(path):
-    """Returns the bytes of an image file. Raises BadImage for what is no regular file, too large, or cannot be read."""
+    """Returns the bytes of an image file.
+
+    Raises BadImage for what is no regular file, too large, or cannot be read.
+    """
     try:
         # Without O_NONBLOCK, opening a FIFO waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
@@ -102,14 +107,18 @@ def read(path):
             if not stat.S_ISREG(status.st_mode):
                 raise BadImage('not a regular file')
             if status.st_size > MAX_BYTES:
-                raise BadImage(f'{status.st_size:,} bytes, and at most {MAX_BYTES:,} are read: save it compressed')
+                raise BadImage(
+                    f'{status.st_size:,} bytes, and at most {MAX_BYTES:,} are read: save it compressed')
             return f.read(MAX_BYTES)
     except OSError as e:
         raise BadImage(e.strerror or str(e)) from e
 
 
 def open_upright(data):
-    """Returns the image in these bytes as a person sees it: a Pillow image of mode L or RGB. Raises BadImage."""
+    """Returns the image in these bytes as a person sees it: a Pillow image of mode L or RGB.
+
+    Raises BadImage.
+    """
     image = _open(data)
     with _turn_of(image):
         return _upright(_decode(image), data)
@@ -117,7 +126,8 @@ def open_upright(data):
 
 @contextlib.contextmanager
 def turn_of(data):
-    """A context for work on one image: at most one giant image is worked on at a time, whatever the number of threads.
+    """A context for work on one image: at most one giant image is worked on at a time, whatever the number of
+    threads.
 
     Raises BadImage where the bytes are no image.
     """
@@ -126,7 +136,10 @@ def turn_of(data):
 
 
 def inspect(data):
-    """Decodes an image to check that it is whole. Returns what will be stored of it, an ImageMetadata. Raises BadImage."""
+    """Decodes an image to check that it is whole.
+
+    Returns what will be stored of it, an ImageMetadata. Raises BadImage.
+    """
     image = _open(data)
     with _turn_of(image):
         (width, height), mode = image.size, image.mode
@@ -143,13 +156,14 @@ def inspect(data):
         notes = tuple(_notes(image))
         if image.format in ('JPEG', 'PNG') and orientation == 1 and not _see_through(image) \
                 and _is_sound(data, image.format):
-            return ImageMetadata('png' if image.format == 'PNG' else 'jpeg', width, height, channels, True, notes)
+            return ImageMetadata(image.format.lower(), width, height, channels, True, notes)
         if reduced:
             image = _decode(_open(data))
         _upright(image, data)       # what `encode` will do must not fail then
-        lossless = image.mode in ('1', 'P') or image.format not in _LOSSY and width * height <= _LARGEST_LOSSLESS
+        lossless = image.format not in _LOSSY and width * height <= _LARGEST_LOSSLESS
         too_long = max(width, height) > _LONGEST_JPEG_SIDE
-        return ImageMetadata('png' if lossless or too_long else 'jpeg', width, height, channels, False, notes)
+        as_png = lossless or too_long or image.mode in ('1', 'P')
+        return ImageMetadata('png' if as_png else 'jpeg', width, height, channels, False, notes)
 
 
 def encode(data, metadata):
@@ -169,11 +183,15 @@ def encode(data, metadata):
 
 
 def features(encoded, metadata, label, name, file):
-    """What a record holds of an image, by slim's keys and those of the Inception converter. name: its class's."""
+    """What a record holds of an image, by slim's keys and those of the Inception converter.
+
+    name: its class's.
+    """
     return {
-        'image/encoded': encoded, 'image/format': metadata.format, 'image/class/label': label, 'image/class/text': name,
-        'image/height': metadata.height, 'image/width': metadata.width, 'image/filename': file,
-        'image/channels': metadata.channels, 'image/colorspace': 'Grayscale' if metadata.channels == 1 else 'RGB'}
+        'image/encoded': encoded, 'image/format': metadata.format, 'image/filename': file,
+        'image/class/label': label, 'image/class/text': name,
+        'image/height': metadata.height, 'image/width': metadata.width, 'image/channels': metadata.channels,
+        'image/colorspace': 'Grayscale' if metadata.channels == 1 else 'RGB'}
 
 
 def _open(data):
@@ -201,7 +219,8 @@ def _open(data):
     if width * height > MAX_PIXELS:
         raise _too_large(f'{width} x {height} = ', width * height)
     if max(width, height) > _LONGEST_SIDE:
-        raise BadImage(f'{width} x {height} pixels, and TensorFlow reads at most {_LONGEST_SIDE:,} a side: cut it')
+        raise BadImage(
+            f'{width} x {height} pixels, and TensorFlow reads at most {_LONGEST_SIDE:,} per side: cut it')
     return image
 
 
@@ -234,7 +253,7 @@ def _notes(image):
     """What a user should know of a decoded image."""
     with contextlib.suppress(Exception):        # a mode without extrema, a damaged directory
         if image.mode.startswith('I') and image.getextrema()[1] < 0x1000:
-            yield '12 bits or less in 16: the highest 8 bits of 16 are used, so that the image is nearly black'
+            yield '12 bits or less in 16: the highest 8 of 16 bits are used, so that the image is nearly black'
         if image.format == 'TIFF' and image.n_frames > 1:
             yield 'more than one page: the first is used'
 
@@ -252,7 +271,7 @@ def _without_metadata(data):
 
 
 def _is_sound(data, form):
-    """Whether TensorFlow, which is stricter than Pillow, reads these bytes too: PNG checksums, JPEG's end in its place."""
+    """Whether TensorFlow reads these bytes too, which checks a PNG's checksums and where a JPEG ends."""
     if form == 'PNG':
         kind, view = None, memoryview(data)
         for kind, start, stop in png_chunks(data):

@@ -13,7 +13,8 @@ from slimtune.errors import UserError
 SPLITS = {'train': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test'}
 #: A folder that holds one of these is slimtune's own (a train folder, an export), not a class.
 _OURS = ('run.json', 'model.json', 'checkpoint', manifest.NAME)
-#: A file that may be an image. path: on the disk. name: relative to the source, as text. size, time: of the file.
+#: A file that may be an image. path: on the disk. name: relative to the source, as text. size, time: of the
+#: file.
 Candidate = collections.namedtuple('Candidate', 'path name split label size time')
 
 
@@ -23,7 +24,8 @@ def default_name(source):
 
 
 def find(source, output):
-    """The files that may be images: (Candidates sorted by name, the splits given, [(what is passed over, why), ...]).
+    """The files that may be images: (Candidates sorted by name, the splits given, [(what is passed over,
+    why), ...]).
 
     Raises UserError where there are no class folders, or where `output` lies among the images.
     """
@@ -46,7 +48,8 @@ def find(source, output):
     elif os.path.realpath(output) != os.path.realpath(source):
         _refuse_inside(output, source)
     if not candidates:
-        with_splits, without = os.path.join(source, 'train', 'CLASS', '*.jpg'), os.path.join(source, 'CLASS', '*.jpg')
+        with_splits = os.path.join(source, 'train', 'CLASS', '*.jpg')
+        without = os.path.join(source, 'CLASS', '*.jpg')
         loose = len(_loose(source))
         found = f'{loose} images directly in {source}' if loose else 'no image'
         raise UserError(f'no class folders in {source}: expected {with_splits} or {without}, found {found}')
@@ -82,13 +85,14 @@ def _loose(place):
 
 
 def _split_folders(source):
-    """The folders of SPLITS in `source` that hold class folders: {split: path}; {} where there is no train."""
+    """The folders of SPLITS in `source` that hold class folders: {split: path}; {} where train is none."""
     found = {}
     for name, split in SPLITS.items():
         path = os.path.join(source, name)
         if os.path.isdir(path) and class_folders(path):
             if split in found:
-                raise UserError(f'{found[split]} and {path} both exist: which one is the {split} set? Move the other one away')
+                raise UserError(f'{found[split]} and {path} both exist: which one is the {split} set? '
+                                'Move the other one away')
             found[split] = path
     if found and 'train' not in found and set(found.values()) == set(class_folders(source)):
         raise UserError(f'no {os.path.join(source, "train")} beside {" and ".join(found.values())}')
@@ -98,11 +102,12 @@ def _split_folders(source):
 def _refuse_inside(output, folder):
     inside = os.path.realpath(output) + os.sep
     if inside.startswith(os.path.realpath(folder) + os.sep):
-        raise UserError(f'--output-dir={output} lies inside {folder}, among the images: choose a folder outside')
+        raise UserError(
+            f'--output-dir={output} lies inside {folder}, among the images: choose a folder outside')
 
 
 def _text(name):
-    """A file's name as text, whatever the locale: UTF-8, else GBK; composed letters, as most systems write them."""
+    """A file's name as text in any locale: UTF-8, else GBK; letters composed, as most systems write them."""
     data = os.fsencode(name)
     try:
         text = data.decode('utf-8')
@@ -125,8 +130,8 @@ def _name(path, source):
 #: Endings of names of images; only for messages about files in the wrong place.
 ENDINGS = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
 #: What operating systems and network drives put into folders, in lower case.
-_JUNK = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', '__macosx', '@eadir', '#recycle', '$recycle.bin', 'lost+found',
-         'system volume information')
+_JUNK = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', '__macosx', '@eadir', '#recycle', '$recycle.bin',
+         'lost+found', 'system volume information')
 
 
 def is_junk(name):
@@ -137,10 +142,10 @@ def is_junk(name):
 def walk(folder, root=None):
     """Finds all files in a folder and its subfolders but the system's own, those of is_junk.
 
-    Returns (paths, sorted by name, [(folder that is passed over, why), ...]). Links to folders are followed after all
-    real folders, in the order of their names, so that every folder is walked once, under the same name on every disk.
-    A link to `root` (default: `folder`) or to a folder that holds it is not followed: a link to / would bring in the
-    whole disk. A loop, because folders may be nested deeper than functions.
+    Returns (paths, sorted by name, [(folder that is passed over, why), ...]). Links to folders are followed
+    after all real folders, in the order of their names, so that every folder is walked once, under the same
+    name on every disk. A link to `root` (default: `folder`) or to a folder that holds it is not followed: a
+    link to / would bring in the whole disk. A loop, because folders may be nested deeper than functions.
     """
     above = _identities_above(root or folder)
     paths, passed, seen = [], [], set()

@@ -1,7 +1,9 @@
-"""The input pipelines: records in, batches of preprocessed images out. All of it is tf.data; no Python per image.
+"""The input pipelines: records in, batches of preprocessed images out. All of it is tf.data; no Python per
+image.
 
-The order of training is a function of seed and step alone: epoch e is shuffled by (seed, e), and a resumed run skips what
-it has seen. So a run that was interrupted sees the images an uninterrupted one would have seen.
+The order of training is a function of seed and step: epoch e is shuffled by (seed, e), and a resumed run
+skips what it has seen. So a run that was interrupted sees the images that an uninterrupted one would have
+seen.
 """
 import collections
 import contextlib
@@ -21,9 +23,10 @@ SAMPLED_SHARDS, SAMPLED_FROM = 64, 4096     # shards and records among which a s
 #: How TensorFlow's messages name the op that failed on a record.
 _READING_OPS = re.compile(r'\bnode (?:\S*/)?(?:Decode|ExtractJpegShape|ParseSingleExample)')
 _FEATURES = {                   # name: (shape, type, default)
-    'image/encoded': ((), tf.string, ''), 'image/class/label': ((), tf.int64, -1), 'image/filename': ((), tf.string, ''),
+    'image/encoded': ((), tf.string, ''), 'image/class/label': ((), tf.int64, -1),
+    'image/filename': ((), tf.string, ''),
 }
-_BOXES = ('image/object/bbox/ymin', 'image/object/bbox/xmin', 'image/object/bbox/ymax', 'image/object/bbox/xmax')
+_BOXES = ['image/object/bbox/' + name for name in ('ymin', 'xmin', 'ymax', 'xmax')]
 
 
 def parse(serialized):
@@ -36,11 +39,13 @@ def parse(serialized):
 
 
 def training_batches(dataset, inputs, batch_size, seed, step, threads=None, readers=READERS):
-    """Returns endless batches (images [batch, size, size, channels], labels [batch]), from the batch of `step` on.
+    """Returns endless batches (images [batch, size, size, channels], labels [batch]), from the batch of
+    `step` on.
 
-    dataset: of dataset_factory. inputs: an Input. seed: int. Order and augmentation depend on seed, epoch and place in
-    the epoch alone; what a net draws (dropout) has a seed of its own. threads: that decode, by default one a core.
-    readers: shards that are read at the same time. Neither changes a batch but for the order, which follows `readers`.
+    dataset: of dataset_factory. inputs: an Input. seed: int. Order and augmentation depend on it, on epoch
+    and place in the epoch, on `readers` and on the graph's own seed, which tf.data mixes into its shuffling:
+    nothing else. threads: that decode, by default one per core. readers: shards that are read at the same
+    time.
     """
     num_images = dataset.num_samples
     epoch, seen = divmod(step * batch_size, num_images)
@@ -51,25 +56,27 @@ def training_batches(dataset, inputs, batch_size, seed, step, threads=None, read
         """The records of epoch `number`, each with the key [2] that its augmentation is drawn from."""
         shards = tf.data.Dataset.from_tensor_slices(list(dataset.data_sources))
         shards = shards.shuffle(len(dataset.data_sources), seed=number + seed, reshuffle_each_iteration=False)
-        serialized = shards.interleave(tf.data.TFRecordDataset, cycle_length=min(readers, len(dataset.data_sources)))
+        at_once = min(readers, len(dataset.data_sources))
+        serialized = shards.interleave(tf.data.TFRecordDataset, cycle_length=at_once)
         serialized = serialized.shuffle(buffer, seed=number + seed, reshuffle_each_iteration=False)
-        places = tf.data.Dataset.range(num_images).map(lambda place: number * num_images + place)
-        return tf.data.Dataset.zip((serialized, places.map(lambda place: tf.stack([tf.constant(seed, tf.int64), place]))))
+        keys = tf.data.Dataset.range(num_images).map(
+            lambda place: tf.stack([tf.constant(seed, tf.int64), number * num_images + place]))
+        return tf.data.Dataset.zip((serialized, keys))
 
     def augment(serialized, key):
         encoded, label, _, boxes = parse(serialized)
         return prepare.training_image(encoded, inputs, key, boxes), label - inputs.labels_offset
 
     epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(shuffled).skip(seen)
-    batches = epochs.map(augment, threads or machine.cores()).batch(batch_size, drop_remainder=True).prefetch(2)
-    return next_of(batches)
+    images = epochs.map(augment, threads or machine.cores())
+    return next_of(images.batch(batch_size, drop_remainder=True).prefetch(2))
 
 
 def evaluation_batches(dataset, inputs, batch_size, threads=None):
     """Returns every image of a split once, in the order of the records: (images, labels, file names).
 
-    images: [batch, size, size, channels]. labels: int64 [batch], the offset subtracted. The last batch is smaller.
-    threads: that decode, by default one a core.
+    images: [batch, size, size, channels]. labels: int64 [batch], the offset subtracted. The last batch is
+    smaller. threads: that decode, by default one per core.
     """
     def evaluate(serialized):
         encoded, label, name, _ = parse(serialized)
@@ -84,11 +91,12 @@ def read(dataset, inputs, batch_size, threads=None):
     graph = tf.Graph()
     with graph.as_default():
         batch = evaluation_batches(dataset, inputs, batch_size, threads)
-    # The session is not made the default: this generator may be suspended, and the caller's graph must stay the default.
+    # The session is not made the default: this generator may be suspended, and the caller's graph must stay
+    # the default.
     with contextlib.closing(tf.Session(graph=graph, config=session_config(cpu_only=True))) as session:
         while True:
             try:
-                with explained():
+                with explain_errors():
                     arrays = session.run(batch)
             except tf.errors.OutOfRangeError:
                 return
@@ -96,8 +104,8 @@ def read(dataset, inputs, batch_size, threads=None):
 
 
 def sample_images(dataset, inputs, count):
-    """Returns `count` images spread over a split and its classes: float32 [n, size, size, channels]; see sample_encoded."""
-    with explained():
+    """Returns the images of `sample_encoded` as evaluation prepares them: float32 [n, size, size, channels]."""
+    with explain_errors():
         return prepare.evaluation_arrays(sample_encoded(dataset, count), inputs)
 
 
@@ -105,7 +113,8 @@ def sample_encoded(dataset, count):
     """Returns `count` encoded images (bytes) spread over a whole split, all its classes where possible.
 
     The same images every time; fewer where the split has fewer. The labels of at most SAMPLED_FROM records in
-    SAMPLED_SHARDS shards are read, one shard open at a time, so that a thousand shards cost no more than a few.
+    SAMPLED_SHARDS shards are read, one shard open at a time, so that a thousand shards cost no more than a
+    few.
     """
     shards = records.spread(dataset.data_sources, max(count, SAMPLED_SHARDS))
     places = collections.defaultdict(list)      # label: [(shard, where its record begins, where it ends)]
@@ -129,28 +138,33 @@ def _encoded(shard, start, stop):
 
 
 def check_labels(dataset, labels_offset):
-    """Refuses labels that the offset makes negative: their images would teach nothing. Raises UserError."""
+    """Raises UserError where the offset makes labels negative: their images would teach nothing."""
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
-        raise UserError('--labels-offset %d leaves out the classes below it, but %d images of %s are labelled so: use 0'
-                        % (labels_offset, lost, dataset.name))
+        raise UserError(f'--labels-offset {labels_offset} leaves out the classes below it, but {lost} images of '
+                        f'{dataset.name} have such a label: use 0')
 
 
 @contextlib.contextmanager
-def explained(batch_size=None):
-    """TensorFlow's errors that a user can mend, as one line. batch_size: to say a smaller one."""
+def explain_errors(batch_size=None):
+    """Raises the errors of TensorFlow that a user can mend as UserErrors.
+
+    batch_size: where a smaller one would help; the error names it.
+    """
     try:
         yield
     except tf.errors.ResourceExhaustedError as e:
         if 'No space left' in str(e):
             raise UserError('the disk is full: make room and start again')
-        raise UserError('not enough memory%s' % (
-            ' for %d images at once: --batch-size %d' % (batch_size, max(1, batch_size // 2)) if batch_size else ''))
+        if batch_size:
+            smaller = max(1, batch_size // 2)
+            raise UserError(f'not enough memory for {batch_size} images at once: --batch-size {smaller}')
+        raise UserError('not enough memory')
     except tf.errors.DataLossError as e:
-        raise UserError('a file of records is damaged: %s. Convert the images again' % e.message.split('\n')[0])
+        reason = e.message.split('\n')[0]
+        raise UserError(f'a file of records is damaged: {reason}. Convert the images again')
     except tf.errors.InvalidArgumentError as e:
-        op = _READING_OPS.search(e.message)
-        if not op:
+        if not _READING_OPS.search(e.message):
             raise
         reason = e.message.split('\n\t [[')[0].split('\n')[-1].split('ParallelMapV2: ')[-1]
         raise UserError(f'a record holds no image that can be decoded ({reason}): convert the images again')

@@ -1,4 +1,4 @@
-"""What determines the pixels that a net sees: the record that training, evaluation, prediction and exports share."""
+"""What determines the pixels that a net sees: one record for training, evaluation, prediction and exports."""
 import dataclasses
 
 from slimtune.errors import UserError
@@ -29,16 +29,16 @@ class Input:
 def inputs_of(net, options, size, channels=None, labels_offset=0):
     """Returns the Input of a net.
 
-    net: its record. options: options.Net. size: pixels, or None for the net's own. channels: of the data, or None.
-    Raises UserError for a size that the net cannot take, and for nets that take videos.
+    net: its record. options: options.Net. size: pixels, or None for the net's own. channels: of the data, or
+    None. Raises UserError for a size that the net cannot take, and for nets that take videos.
     """
     if net.video:
-        raise UserError(f'{net.name} takes videos, and slimtune has no input pipeline for them: choose another net')
+        raise UserError(f'{net.name} takes videos, for which slimtune has no input pipeline: choose another net')
     size = size or net.image_size
     nets_factory.check_image_size(net, size)
     style = preprocessing_factory.style_of(options.preprocessing_name or net.name)
-    # A net for grey images takes what the data has, where the style does too; all others take colour, and grey
-    # images are converted.
+    # A net for grey images takes what the data has, where the style does too; all others take colour, and
+    # grey images are converted.
     takes_grey = net.channels == 1 and style not in preprocessing_factory.COLOUR_STYLES
     channels = 1 if options.use_grayscale else (channels or 1) if takes_grey else 3
     return Input(style, size, channels, options.use_grayscale, labels_offset)

@@ -1,4 +1,5 @@
-"""The orientation that EXIF gives an image, read from the file's bytes: the same under every version of Pillow.
+"""The orientation that EXIF gives an image, read from the file's bytes: the same under every version of
+Pillow.
 
 Source: EXIF 2.32, section 4.6.2.
 """
@@ -17,7 +18,7 @@ TURNS = {
 
 
 def read_orientation(data):
-    """Returns the orientation, 1 (upright) to 8, that the bytes of an image file ask for; 1 where EXIF is damaged."""
+    """Returns the orientation in the bytes of an image file, 1 (upright) to 8; 1 where EXIF is damaged."""
     exif = _exif(data)
     for entry in tiff.directory(exif):
         values = tiff.numbers(exif, entry) if entry.tag == tiff.ORIENTATION else ()
@@ -27,7 +28,7 @@ def read_orientation(data):
 
 
 def without_orientation(data):
-    """Returns the bytes of a TIFF with its orientation set to upright: Pillow would turn the image by itself."""
+    """Returns the bytes of a TIFF with its orientation set to upright: Pillow would turn the image itself."""
     changed = bytearray(data)
     for entry in tiff.directory(data):
         if entry.tag == tiff.ORIENTATION and tiff.numbers(data, entry):
@@ -56,7 +57,8 @@ def _exif(data):
         segments = _jpeg_segments(data)
         exif = next((part for marker, part in segments if marker == 0xe1 and part[:6] == b'Exif\0\0'), b'')
     elif data[:8] == b'\x89PNG\r\n\x1a\n':
-        exif = next((data[start + 8:stop - 4] for kind, start, stop in png_chunks(data) if kind == b'eXIf'), b'')
+        chunks = png_chunks(data)
+        exif = next((data[start + 8:stop - 4] for kind, start, stop in chunks if kind == b'eXIf'), b'')
     elif data[:4] == b'RIFF' and data[8:12] == b'WEBP':
         exif = next((data[start:stop] for kind, start, stop in _riff_chunks(data) if kind == b'EXIF'), b'')
     return exif[6:] if exif[:6] == b'Exif\0\0' else exif

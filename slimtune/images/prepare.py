@@ -1,4 +1,5 @@
-"""THE way from an encoded image to the input of a net, which stands here alone. Two readers of a model_input.Input:
+"""THE way from an encoded image to the input of a net, which stands here alone. Two readers of a
+model_input.Input:
 
 - in a TensorFlow graph: `evaluation_image` and `training_image`, for pipelines and exported graphs;
 - in numpy and Pillow: `image_reader`, for predict, which does not import TensorFlow.
@@ -54,14 +55,16 @@ def evaluation_arrays(encoded, inputs):
 def image_reader(inputs):
     """Opens the reader of image files for prediction.
 
-    Yields read(path) -> (float32 [size, size, channels], None), or (None, why the file cannot be used). It may be
-    called from several threads, and imports TensorFlow only where a net needs TensorFlow's fast decoder.
+    Yields read(path) -> (float32 [size, size, channels], None), or (None, why the file cannot be used). It
+    may be called from several threads, and imports TensorFlow only where a net needs TensorFlow's fast
+    decoder.
     """
     if inputs.dct_method == ACCURATE:
         yield functools.partial(_read, lambda data: _evaluate_bytes(data, inputs))
         return
     with _graph_reader(inputs) as evaluate:
-        yield functools.partial(_read, lambda data: evaluate(image_file.encode(data, image_file.inspect(data))))
+        as_stored = lambda data: image_file.encode(data, image_file.inspect(data))
+        yield functools.partial(_read, lambda data: evaluate(as_stored(data)))
 
 
 def _read(evaluate, path):
@@ -73,12 +76,14 @@ def _read(evaluate, path):
 
 def evaluate_pixels(pixels, inputs):
     """Prepares a decoded image, uint8 [height, width, channels], in numpy: float32 [size, size, channels]."""
-    return evaluation.evaluate_array(inputs.style, pixels, inputs.size, inputs.size, use_grayscale=inputs.grayscale)
+    return evaluation.evaluate_array(inputs.style, pixels, inputs.size, inputs.size,
+                                     use_grayscale=inputs.grayscale)
 
 
 def _evaluate_bytes(data, inputs):
     with image_file.turn_of(data):
-        pixels = np.asarray(image_file.open_upright(data).convert('RGB' if _decoded_channels(inputs) == 3 else 'L'))
+        image = image_file.open_upright(data)
+        pixels = np.asarray(image.convert('RGB' if _decoded_channels(inputs) == 3 else 'L'))
         return evaluate_pixels(pixels.reshape(pixels.shape[:2] + (-1,)), inputs)
 
 

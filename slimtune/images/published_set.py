@@ -75,9 +75,10 @@ def _write(name, release, contents, folder):
 def _example(image, class_names):
     """The Example of a PublishedImage. Raises image_file.BadImage, or whatever reading it raises."""
     data = image.read()
-    facts = image_file.inspect(data)
-    features = image_file.features(image_file.encode(data, facts), facts, image.label, class_names[image.label], image.name)
-    return split_writer.Example(image.label, facts.channels, records.example(dict(features, **image.features or {})))
+    metadata = image_file.inspect(data)
+    features = image_file.features(
+        image_file.encode(data, metadata), metadata, image.label, class_names[image.label], image.name)
+    return split_writer.Example(image.label, metadata.channels, records.example(dict(features, **image.features or {})))
 
 
 def _shard_name(pattern, number, total):

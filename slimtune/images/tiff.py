@@ -1,13 +1,15 @@
-"""The first directory of a TIFF, read from its bytes: EXIF's orientation is in one, in files of other formats too.
+"""The first directory of a TIFF, read from its bytes: EXIF's orientation is in one, in files of other formats
+too.
 
-Pillow's versions differ on damaged directories, and two installations must make the same data set from one folder.
-Sources: TIFF 6.0, section 2; BigTIFF.
+Pillow's versions differ on damaged directories, and two installations must make the same data set from one
+folder. Sources: TIFF 6.0, section 2; BigTIFF.
 """
 import struct
 import typing
 
-#: A TIFF's first bytes: (struct's byte order, where the directory's offset is, the formats of that offset and of the
-#: number of entries, the bytes of an entry, where an entry's value is, the format of a number of values).
+#: A TIFF's first bytes: (struct's byte order, where the directory's offset is, the formats of that offset and
+#: of the number of entries, the bytes of an entry, where an entry's value is, the format of a number of
+#: values).
 _LAYOUTS = {
     b'II*\0': ('<', 4, 'I', 'H', 12, 8), b'MM\0*': ('>', 4, 'I', 'H', 12, 8),
     b'II+\0': ('<', 8, 'Q', 'Q', 20, 12), b'MM\0+': ('>', 8, 'Q', 'Q', 20, 12),
@@ -21,7 +23,10 @@ _PIXELS = ((273, 279), (324, 325))
 
 
 class Entry(typing.NamedTuple):
-    """A directory's entry. place: where its first value is in the file. format: of one value, for struct, or None."""
+    """A directory's entry.
+
+    place: where its first value is in the file. format: of one value, for struct, or None.
+    """
     tag: int
     count: int
     place: int
@@ -34,7 +39,10 @@ def is_tiff(data):
 
 
 def directory(data):
-    """Returns the entries of a TIFF's first directory; [] where there is none. Values may lie outside the file."""
+    """Returns the entries of a TIFF's first directory; [] where there is none.
+
+    Values may lie outside the file.
+    """
     if not is_tiff(data):
         return []
     order, place, offset, number, size, at = _LAYOUTS[bytes(data[:4])]
@@ -55,7 +63,7 @@ def directory(data):
 
 
 def numbers(data, entry):
-    """Returns the values of an entry, a tuple of integers; () where they are no numbers or lie outside the file."""
+    """Returns the values of an entry, a tuple of integers; () for other types and outside the file."""
     if entry.format is None or entry.count > len(data):
         return ()
     try:
@@ -65,7 +73,7 @@ def numbers(data, entry):
 
 
 def fault(data):
-    """Returns why a TIFF cannot be used, or None: its directory must be complete, and all pixels in the file."""
+    """Returns why a TIFF cannot be used, or None where its directory is complete and the file holds all pixels."""
     entries = directory(data)
     found = {entry.tag: numbers(data, entry) for entry in entries}
     if len(found) < len(entries):

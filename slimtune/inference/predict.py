@@ -20,7 +20,7 @@ AHEAD = 2       # batches that are decoded while the engine runs
 def open_net(predicted, net_options, run, averages):
     """The net that the options name: (agreement.FrozenNet, its class names).
 
-    predicted, net_options: options.Predicted and options.Net. run: an options.RunFile. averages: an
+    predicted, net_options: options.Prediction and options.Net. run: an options.RunFile. averages: an
     options.Averages. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
     """
     path = predicted.checkpoint_path
@@ -34,8 +34,8 @@ def open_net(predicted, net_options, run, averages):
         return export_folder.frozen_net(path, metadata), names
     from slimtune.checkpoints import restored_model
     names = read_class_names(predicted.label_path, predicted.labels_offset, run.classes)
-    restored = restored_model.load(path, run, net_options, predicted.eval_image_size, names, averages)
-    restored.say_averages()
+    restored = restored_model.load(path, net_options, run, predicted.eval_image_size, names, averages)
+    restored.report_averages()
     return agreement.frozen_net(restored), restored.class_names
 
 

@@ -1,5 +1,6 @@
-"""What a command line can contain: `fields` (an option and its range), `groups` (the options), `request` (a command line with
-its defaults filled in) and `run_file` (run.json). Nothing here imports TensorFlow or numpy: `--help` must be quick."""
+"""What a command line can contain: `fields` (an option and its range), `groups` (the options), `request` (a
+command line with its defaults filled in) and `run_file` (run.json). Nothing here imports TensorFlow or numpy:
+`--help` must be quick."""
 from slimtune.options.fields import flag, option, scopes
 from slimtune.options.groups import (
     DECAYS,
@@ -10,16 +11,16 @@ from slimtune.options.groups import (
     Data,
     Download,
     Engine,
-    Exported,
+    Evaluation,
+    Export,
     Machines,
     Net,
     Optimizer,
-    Predicted,
+    Prediction,
     Run,
     Schedule,
     Start,
     Terminal,
-    Tested,
 )
 from slimtune.options.request import (
     COMMANDS,
@@ -34,7 +35,8 @@ from slimtune.options.request import (
 )
 from slimtune.options.run_file import RunFile, load_run, save_run
 
-__all__ = ['Averages', 'COMMANDS', 'Cache', 'CacheContents', 'Command', 'Convert', 'DECAYS', 'Data', 'Download', 'Engine', 'Exported',
-           'FROM_RUN', 'Machines', 'Net', 'OPTIMIZERS', 'Optimizer', 'Predicted', 'Request', 'Run', 'RunFile', 'Schedule',
-           'Start', 'Terminal', 'Tested', 'command_options', 'defaults', 'flag', 'load_run', 'option', 'save_run', 'scopes',
-           'shown_default', 'understand']
+__all__ = ['Averages', 'COMMANDS', 'Cache', 'CacheContents', 'Command', 'Convert', 'DECAYS', 'Data',
+           'Download', 'Engine',
+           'Evaluation', 'Export', 'FROM_RUN', 'Machines', 'Net', 'OPTIMIZERS', 'Optimizer', 'Prediction',
+           'Request', 'Run', 'RunFile', 'Schedule', 'Start', 'Terminal', 'command_options', 'defaults',
+           'flag', 'load_run', 'option', 'save_run', 'scopes', 'shown_default', 'understand']

@@ -12,9 +12,10 @@ _ZSH = '''(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
 autoload -Uz bashcompinit && bashcompinit
 '''
 # bash takes --option=value apart into three words, zsh does not: `prefix` is what the reply has to repeat.
-_SCRIPT = '''# Completion of slimtune for {shell}. Add to ~/.{shell}rc:  eval "$(slimtune --completion {shell})"
+_SCRIPT = '''# Completion of slimtune. Add to ~/.{shell}rc:  eval "$(slimtune --completion {shell})"
 _slimtune() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} option=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}} prefix= words=
+    local current=${{COMP_WORDS[COMP_CWORD]}} option=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
+    local prefix= words=
     if [[ $option == = ]]; then option=${{COMP_WORDS[COMP_CWORD-2]}}; fi
     if [[ $current == = ]]; then current=; fi
     if [[ $current == --*=* ]]; then option=${{current%%=*}} prefix=$option= current=${{current#*=}}; fi
@@ -42,8 +43,10 @@ def script(shell):
     values, options = {'--completion': SHELLS, '--model-name': NETS}, []
     for command in COMMANDS:
         fields = command_options(command)
-        values.update({flag(name): row.metadata['choices'] for name, row in fields.items() if row.metadata['choices']})
+        choices = {flag(name): field.metadata['choices'] for name, field in fields.items()}
+        values.update({name: words for name, words in choices.items() if words})
         options.append(f'            {command}) words="{" ".join(map(flag, fields))} --help" ;;')
-    values = [f'        {name}) words="{" ".join(words)}" ;;' for name, words in values.items()]
-    text = _SCRIPT.format(shell=shell, commands=' '.join(COMMANDS), values='\n'.join(values), options='\n'.join(options))
+    rows = [f'        {name}) words="{" ".join(words)}" ;;' for name, words in values.items()]
+    text = _SCRIPT.format(shell=shell, commands=' '.join(COMMANDS), values='\n'.join(rows),
+                          options='\n'.join(options))
     return (_ZSH if shell == 'zsh' else '') + text

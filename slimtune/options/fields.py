@@ -9,17 +9,19 @@ from slimtune.errors import UsageError
 TRUE, FALSE = ('true', 't', '1', 'yes', 'y'), ('false', 'f', '0', 'no', 'n')
 
 
-def option(default, help, folder=dataclasses.MISSING, choices=None, slim=True, kind=None, only=None, least=None, most=None):
+def option(default, help, folder=dataclasses.MISSING, choices=None, slim=True, kind=None, only=None,
+           least=None, most=None):
     """A field that is a flag.
 
-    default: slim's default. folder: slimtune's default, where the folder form has another. choices: the accepted values.
-    slim: slim's scripts have this flag, so that its abbreviations win. kind: 'path' (`~` and `$VARIABLES` are expanded
-    where it is typed) or 'scopes' (spaces around commas are ignored). only: the values that this version supports, of a
-    flag whose other values come later. least, most: the smallest and the largest number, both accepted.
+    default: slim's default. folder: slimtune's default, where the folder form has another. choices: the
+    accepted values. slim: slim's scripts have this flag, so that its abbreviations win. kind: 'path' (`~` and
+    `$VARIABLES` are expanded where it is typed) or 'scopes' (spaces around commas are ignored). only: the
+    values that this version supports, of a flag whose other values come later. least, most: the smallest and
+    the largest number, both accepted.
     """
     return dataclasses.field(default=default, metadata={
-        'help': help, 'folder': default if folder is dataclasses.MISSING else folder, 'choices': choices, 'slim': slim,
-        'kind': kind, 'only': only, 'least': least, 'most': most})
+        'help': help, 'folder': default if folder is dataclasses.MISSING else folder, 'choices': choices,
+        'slim': slim, 'kind': kind, 'only': only, 'least': least, 'most': most})
 
 
 def flag(name):
@@ -28,14 +30,15 @@ def flag(name):
 
 
 def value_of(field, text):
-    """The value of an option that was typed as `text`. Raises UsageError: the option, the text and what was expected."""
+    """The value of an option that was typed as `text`. UsageError names what the option accepts."""
     try:
         value = _CONVERT[field.type](text)
     except ValueError:
         value = None
     only = field.metadata['only']
     if value is not None and only is not None and value not in only:
-        raise UsageError(f'{flag(field.name)}={text} comes in a later version: leave it at {only[0] or repr(only[0])}')
+        usual = only[0] or repr(only[0])
+        raise UsageError(f'{flag(field.name)}={text} comes in a later version: leave it at {usual}')
     if not fits(field, value):
         raise UsageError(f'{flag(field.name)}={text}: expected {expectation(field)}')
     if field.metadata['kind'] == 'path':

@@ -8,9 +8,10 @@ from slimtune.options.request import COMMANDS, command_options, shown_default
 
 _WIDEST, _COLUMN = 110, 34      # characters: of a line, and before the text of an option
 _VALUES = {int: 'N', float: 'X', str: 'NAME', bool: '', 'path': 'PATH', 'scopes': 'SCOPE,...'}
-_EPILOG = ('Options may be typed with - or _, as --name=value or --name value, and may be abbreviated: --batch for --batch-size. '
-           'A switch such as --quiet may be followed by =true or =false. Where two defaults are shown, [slim; folder], the '
-           'second one applies when the first word is a folder.')
+_EPILOG = (
+    'Options may be typed with - or _, as --name=value or --name value, and may be abbreviated: --batch for '
+    '--batch-size. A switch such as --quiet may be followed by =true or =false. Where two defaults are '
+    'shown, [slim; folder], the second one applies when the first word is a folder.')
 
 
 def help_text(command):
@@ -36,7 +37,9 @@ def heading(group):
 def _entry(command, field, width):
     """The lines of an option: its name and value, and from _COLUMN on what it does and its default."""
     choices, default = field.metadata['choices'], shown_default(command, field.name)
-    value = '{' + ','.join(choices) + '}' if choices else _VALUES.get(field.metadata['kind'], _VALUES[field.type])
+    value = _VALUES.get(field.metadata['kind'], _VALUES[field.type])
+    if choices:
+        value = '{' + ','.join(choices) + '}'
     name = f'  {flag(field.name)} {value}'.rstrip()
     text = f'{field.metadata["help"]} [{default}]' if default else field.metadata['help']
     lines = textwrap.wrap(text, max(width - _COLUMN, 20), break_on_hyphens=False)

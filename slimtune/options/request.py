@@ -1,4 +1,5 @@
-"""A request: what each command accepts, and its options filled in from the command line, run.json and the defaults."""
+"""A request: what each command accepts, and its options filled in from the command line, run.json and the
+defaults."""
 import dataclasses
 import enum
 
@@ -11,26 +12,28 @@ from slimtune.options.groups import (
     Data,
     Download,
     Engine,
-    Exported,
+    Evaluation,
+    Export,
     Machines,
     Net,
     Optimizer,
-    Predicted,
+    Prediction,
     Run,
     Schedule,
     Start,
     Terminal,
-    Tested,
 )
 from slimtune.options.run_file import RunFile, load_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: the option that the first word sets, if any.
+    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: the option that the first
+    word sets, if any.
 
-    rest: what the words after it are. reads_run: options that are not typed come from run.json beside the checkpoint.
-    defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's own.
+    rest: what the words after it are. reads_run: options that are not typed come from run.json beside the
+    checkpoint. defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's
+    own.
     """
     summary: str
     groups: tuple
@@ -42,28 +45,31 @@ class Command:
 
 
 COMMANDS = {
-    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal), first='tensorflow_data_dir',
-                       example='slimtune convert -t pic'),
+    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal),
+                       first='tensorflow_data_dir', example='slimtune convert -t pic'),
     'train': Command('Fine-tune a net on images.',
-                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal), first='dataset_dir',
-                     example='slimtune train pic --model mobilenet_v1_025'),
-    'eval': Command('Evaluate a net on held-out images.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
+                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
+                     first='dataset_dir', example='slimtune train pic --model mobilenet_v1_025'),
+    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal),
+                    first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
-    'export': Command('Export a net with its weights, class names and preprocessing.', (Exported, Data, Net, Terminal),
-                      first='checkpoint_path', reads_run=True,
+    'export': Command('Export a net with its weights, class names and preprocessing.',
+                      (Export, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Classify images.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='images',
-                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
+    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path',
+                       rest='images', reads_run=True,
+                       example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
-    'download': Command('Download published weights and data sets.', (Download, Terminal), first='dataset_name',
-                        example='slimtune download inception_v3'),
+    'download': Command('Download published weights and data sets.', (Download, Terminal),
+                        first='dataset_name', example='slimtune download inception_v3'),
     'cache': Command('List what the cache holds, and remove it.', (CacheContents, Terminal),
                      example='slimtune cache --max-size 5'),
 }
 #: The options that eval, export and predict take from run.json.
-FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name', 'preprocessing_name', 'use_grayscale')
+FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name',
+            'preprocessing_name', 'use_grayscale')
 
 
 def command_options(command):
@@ -80,7 +86,8 @@ def defaults(command, form):
 
 
 def shown_default(command, name):
-    """An option's default as text: slim's, and behind it the folder form's where that differs; '' without one."""
+    """An option's default as text: slim's, and behind it the folder form's where that differs; '' without
+    one."""
     slim, folder = (defaults(command, form)[name] for form in ('slim', 'folder'))
     if isinstance(slim, bool) or slim in (None, ''):      # the help says what happens without
         return ''
@@ -88,7 +95,8 @@ def shown_default(command, name):
 
 
 class Averages(enum.Enum):
-    """Which weights of a checkpoint are loaded: USE their moving averages, IGNORE them, or use them IF_PRESENT."""
+    """Which weights of a checkpoint are loaded: USE their moving averages, IGNORE them, or use them
+    IF_PRESENT."""
     USE = 'use'
     IGNORE = 'ignore'
     IF_PRESENT = 'if present'
@@ -98,9 +106,9 @@ class Averages(enum.Enum):
 class Request:
     """What a command is asked to do.
 
-    groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder (slimtune's
-    defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after the first. typed:
-    {option: value}, only what was on the command line.
+    groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder
+    (slimtune's defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after
+    the first. typed: {option: value}, only what was on the command line.
     """
     groups: dict
     folder_form: bool
@@ -113,7 +121,8 @@ class Request:
 
     @property
     def averages(self):
-        """The Averages of the command line: --moving-average-decay, else IF_PRESENT in the folder form, else IGNORE."""
+        """The Averages of the command line: --moving-average-decay, else IF_PRESENT in the folder form, else
+        IGNORE."""
         decay = self.typed.get('moving_average_decay')
         if decay is None:
             return Averages.IF_PRESENT if self.folder_form else Averages.IGNORE
@@ -121,10 +130,11 @@ class Request:
 
 
 def understand(command, typed, words):
-    """The Request of a command line: an option's value is what was typed, else what run.json says, else the default.
+    """The Request of a command line: an option's value is what was typed, else what run.json says, else the
+    default.
 
-    typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too many, UserError
-    for a damaged run.json.
+    typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too
+    many, UserError for a damaged run.json.
     """
     row, typed, words = COMMANDS[command], dict(typed), list(words)
     folder_form = bool(words) and row.first is not None and row.first not in typed
@@ -132,7 +142,8 @@ def understand(command, typed, words):
         typed[row.first] = value_of(command_options(command)[row.first], words.pop(0))
     elif words and row.rest is None:
         raise UsageError(f'{words[0]} and {flag(row.first)}={typed[row.first]}: give one of them')
-    run = load_run(typed['checkpoint_path']) if row.reads_run and typed.get('checkpoint_path') else RunFile({})
+    path = typed.get('checkpoint_path')
+    run = load_run(path) if row.reads_run and path else RunFile({})
     values = defaults(command, 'folder' if folder_form or run.path else 'slim')
     values.update({name: run.options[name] for name in FROM_RUN if name in values and name in run.options})
     values.update(typed)

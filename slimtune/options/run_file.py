@@ -1,4 +1,4 @@
-"""run.json: the options and classes of a training, so that eval, export and predict need not be told again."""
+"""run.json: the options and classes of a training, which eval, export and predict read."""
 import dataclasses
 import json
 import os
@@ -17,8 +17,8 @@ class RunFile:
     """What a run.json holds. `RunFile({})` stands for a folder without one.
 
     options: {option: value} of the training, without those that were None. classes: their names, by label.
-    image_size: side of the net's input in pixels. channels: of the net's input, 1 or 3. seed: of the training.
-    path: the file, None where there is none.
+    image_size: side of the net's input in pixels. channels: of the net's input, 1 or 3. seed: of the
+    training. path: the file, None where there is none.
     """
     options: Dict[str, object]
     classes: Optional[List[str]] = None
@@ -29,7 +29,7 @@ class RunFile:
 
 
 def save_run(folder, option_groups, **metadata):
-    """Writes FOLDER/run.json: the options of these dataclass instances, and metadata: RunFile's other fields."""
+    """Writes FOLDER/run.json. option_groups: instances of groups.SAVED. metadata: RunFile's other fields."""
     from slimtune.storage.atomic import write_text
     options = {}
     for group in option_groups:
@@ -41,8 +41,8 @@ def save_run(folder, option_groups, **metadata):
 def load_run(path):
     """The RunFile beside a checkpoint. path: a train folder, or any file of a checkpoint in it.
 
-    Raises UserError where a value has another type than expected, or lies outside its option's range: it names file, key,
-    value and expectation.
+    Raises UserError where a value has another type than expected, or lies outside its option's range: it
+    names file, key, value and expectation.
     """
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     name = os.path.join(folder, NAME)
@@ -56,7 +56,8 @@ def load_run(path):
     checks += [('image_size', known['train_image_size'], run.image_size), ('seed', known['seed'], run.seed)]
     for key, field, value in checks:
         if value is not None and not fits(field, value):
-            raise UserError(f'{name}: {key} is {json.dumps(value, ensure_ascii=False)}, expected {expectation(field)}: {_REMEDY}')
+            shown = json.dumps(value, ensure_ascii=False)
+            raise UserError(f'{name}: {key} is {shown}, expected {expectation(field)}: {_REMEDY}')
     if run.channels not in (None, 1, 3):
         raise UserError(f'{name}: channels is {run.channels}, expected 1 or 3: {_REMEDY}')
     return dataclasses.replace(run, options=options, path=name)

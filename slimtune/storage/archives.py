@@ -38,7 +38,9 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file in an archive. name: with slashes, without ./. size: bytes. stream: readable until the next member."""
+    """A file in an archive. name: with slashes, without ./. size: bytes. stream: readable until the next
+    member.
+    """
     name: str
     size: int
     stream: object
@@ -66,15 +68,16 @@ def kind(path):
 def members(path):
     """The files in a tar (plain or packed) or zip, in their order: yields Members.
 
-    Raises UserError for a damaged archive, for one that is neither, for a name outside of the archive's own folder,
-    for links and devices, and for one that would unpack to more than RATIO and ALLOWANCE permit.
+    Raises UserError for a damaged archive, for one that is neither, for a name outside of the archive's own
+    folder, for links and devices, and for one that would unpack to more than RATIO and ALLOWANCE permit.
     """
     read = {'tar': _tar_members, 'zip': _zip_members}.get(kind(path))
     if read is None:
         with open(path, 'rb') as f:
-            raise UserError(f'{path} is neither a tar nor a zip, it begins with {f.read(40)!r}: fetch it again')
+            begin = f.read(40)
+        raise UserError(f'{path} is neither a tar nor a zip, it begins with {begin!r}: fetch it again')
     left = limit(path)
-    with explained(path):
+    with reading(path):
         for name, size, stream in read(path):
             left -= size
             if left < 0:
@@ -85,8 +88,8 @@ def members(path):
 def index(path):
     """The files of a folder, a zip or an unpacked tar, in any order: {name: function that returns the bytes}.
 
-    The tars in a tar are looked into: their files are called TAR'S NAME WITHOUT .tar/NAME. Raises UserError like
-    `members`.
+    The tars in a tar are looked into: their files are called TAR'S NAME WITHOUT .tar/NAME. Raises UserError
+    like `members`.
     """
     if os.path.isdir(path):
         found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
@@ -96,7 +99,7 @@ def index(path):
         archive = zipfile.ZipFile(path)         # closed with the last of these functions
         return {member.name: lambda name=member.stream.name: archive.read(name) for member in members(path)}
     found = {}
-    with explained(path), tarfile.open(path, 'r:') as tar:
+    with reading(path), tarfile.open(path, 'r:') as tar:
         _index_tar(path, tar, '', 0, found)
     return found
 
@@ -108,7 +111,7 @@ def gunzip(path):
     """
     if not _is_gzip(path):
         return read(path)
-    with explained(path), gzip.open(path, 'rb') as f:
+    with reading(path), gzip.open(path, 'rb') as f:
         data = f.read(limit(path) + 1)
     if len(data) > limit(path):
         raise _too_large(path)
@@ -121,7 +124,7 @@ def read_through(path):
         gunzip(path)
         return
     for member in members(path):
-        with explained(path):
+        with reading(path):
             while member.stream.read(_CHUNK):
                 pass
 
@@ -149,18 +152,22 @@ class Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         import numpy as np
-        # numpy has moved _reconstruct; an array tells where it is now. Python 3 writes bytes for 2 by _codecs.encode.
+        # numpy has moved _reconstruct; an array tells where it is now. Python 3 writes bytes for 2 by
+        # _codecs.encode.
         rebuild = np.empty(0).__reduce__()[0]
-        allowed = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype, ('_codecs', 'encode'): _latin1,
-                   ('numpy.core.multiarray', '_reconstruct'): rebuild,
+        allowed = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype,
+                   ('_codecs', 'encode'): _latin1, ('numpy.core.multiarray', '_reconstruct'): rebuild,
                    ('numpy._core.multiarray', '_reconstruct'): rebuild}
         if (module, name) not in allowed:
-            raise UserError(f'a pickle asks for {module}.{name}: only arrays, strings and dictionaries are read')
+            raise UserError(f'a pickle asks for {module}.{name}: '
+                            'only arrays, strings and dictionaries are read')
         return allowed[module, name]
 
 
 def unpickle(data, what):
-    """The object in a pickle of arrays, strings and dictionaries. Raises UserError naming `what` for others."""
+    """The object in a pickle of arrays, strings and dictionaries. Raises UserError naming `what` for
+    others.
+    """
     try:
         return Unpickler(io.BytesIO(data)).load()
     except UserError as e:
@@ -179,7 +186,7 @@ def _is_gzip(path):
 
 
 @contextlib.contextmanager
-def explained(path):
+def reading(path):
     """A damaged archive's errors, as one line."""
     try:
         yield
@@ -199,7 +206,9 @@ class _Bounded:
         return self._stream.read(size)
 
     def seek(self, place):
-        """Goes to a place, reading up to it where the file is packed. Raises UserError for one beyond the limit."""
+        """Goes to a place, reading up to it where the file is packed. Raises UserError for one beyond the
+        limit.
+        """
         self._check(place, place)
         return self._stream.seek(place)
 

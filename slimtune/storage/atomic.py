@@ -1,8 +1,8 @@
 """Files that appear whole or not at all.
 
-One file is written beside its place and renamed. Where several belong together (`exchange`), all are first written
-into a hidden folder; then a journal lists the renames, and from that moment the new set counts: the next command
-finishes what a killed one began (`settle`), and what never got as far as its journal is removed.
+One file is written beside its place and renamed. Where several belong together (`exchange`), all are first
+written into a hidden folder; then a journal lists the renames, and from that moment the new set counts: the
+next command finishes what a killed one began (`settle`), and what never got as far as its journal is removed.
 """
 import contextlib
 import dataclasses
@@ -62,7 +62,8 @@ class Exchange:
         self._gone = set()
 
     def remove(self, names):
-        """These files of the folder are slimtune's: they are replaced, or removed where no new one has their name.
+        """These files of the folder are slimtune's: they are replaced, or removed where no new one has their
+        name.
 
         Raises UserError for a name that is no file's of this very folder.
         """
@@ -78,7 +79,8 @@ class Exchange:
         """
         place = os.path.join(self._folder, name)
         if _is_folder(place) or os.path.lexists(place) and name not in self._gone:
-            raise UserError(f'{place} is in the way and is not slimtune\'s: move it, or choose another folder')
+            raise UserError(f'{place} is in the way and is not slimtune\'s: move it, or choose another '
+                            'folder')
         return os.path.join(self._stage, name)
 
     def commit(self):
@@ -95,7 +97,8 @@ class Exchange:
 
 @contextlib.contextmanager
 def exchange(folder):
-    """Gives an Exchange for the block; its files appear in `folder` together when the block ends, or none does.
+    """Gives an Exchange for the block; its files appear in `folder` together when the block ends, or none
+    does.
 
     Makes the folder where there is none. Raises UserError where another command is writing to it.
     """
@@ -122,10 +125,11 @@ def exchange(folder):
 
 
 def settle(folder):
-    """Finishes or undoes what a killed command left in `folder`. Every reader of a set of files calls it first.
+    """Finishes or undoes what a killed command left in `folder`. Every reader of a set of files calls it
+    first.
 
-    While another command is still preparing its files, the old ones stand, and this returns at once. Raises UserError
-    where what lies there is not what a command of slimtune leaves: nothing is touched then.
+    While another command is still preparing its files, the old ones stand, and this returns at once. Raises
+    UserError where what lies there is not what a command of slimtune leaves: nothing is touched then.
     """
     if not any(os.path.lexists(os.path.join(folder, name)) for name in (_STAGE, _JOURNAL)):
         return

@@ -1,8 +1,8 @@
 """The cache: what can be computed or fetched again, kept for all projects of a user.
 
 CACHE/features, CACHE/weights and the archives are files of the modules that write them; small results are
-records here: CACHE/KIND/KEY.json. A cache that cannot be written is still read, and work goes on in a temporary
-folder.
+records here: CACHE/KIND/KEY.json. A cache that cannot be written is still read, and work goes on in a
+temporary folder.
 """
 import atexit
 import contextlib
@@ -45,6 +45,11 @@ def writable_folder(cache_dir=None):
             return folder
     except OSError as e:
         return _temporary(f'the cache {folder} cannot be written ({e.strerror})')
+
+
+def is_temporary(folder):
+    """Whether a folder that `writable_folder` returned is removed at the end of this process."""
+    return folder in _fallback
 
 
 def folders_to_read(cache_dir=None):
@@ -92,7 +97,9 @@ def _path(folder, kind, key):
 
 
 def _temporary(reason):
-    """The temporary folder that stands for the cache in this process; None where none can be made. Warns once."""
+    """The temporary folder that stands for the cache in this process; None where none can be made. Warns
+    once.
+    """
     if not _fallback:
         try:
             _fallback.append(tempfile.mkdtemp(prefix='slimtune-'))

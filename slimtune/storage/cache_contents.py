@@ -1,6 +1,8 @@
-"""What the cache holds, entry by entry: features, weights, archives, records. Lists them and removes what is not in use.
+"""What the cache holds, entry by entry: features, weights, archives, records. Lists them and removes what is
+not in use.
 
-Only what slimtune wrote is listed, so that nothing else in the folder can be removed: CACHE may be any folder.
+Only what slimtune wrote is listed, so that nothing else in the folder can be removed: CACHE may be any
+folder.
 """
 import contextlib
 import dataclasses
@@ -13,14 +15,16 @@ from slimtune.storage import locks
 FEATURES, WEIGHTS, ARCHIVES = 'features', 'weights', 'archives'
 _KEY = r'[0-9a-f]{16,64}'
 _FEATURES = re.compile(_KEY)
-#: Features that are being computed; what no process holds was left by a killed one (the second: of earlier versions).
+#: Features that are being computed; what no process holds was left by a killed one (the second: of earlier
+#: versions).
 _UNFINISHED = re.compile(rf'{_KEY}(-\w+\.part|\.part-\d+)')
 _RECORD = re.compile(_KEY + r'\.json')
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Something that is removed as a whole. paths: its files, or its folder. size: bytes. used: seconds since the epoch.
+    """Something that is removed as a whole. paths: its files, or its folder. size: bytes. used: seconds since
+    the epoch.
 
     unfinished: features that are not complete yet, or never will be.
     """
@@ -43,9 +47,10 @@ def entries(folder, archives=()):
         if all(re.match(rf'{re.escape(name)}\.ckpt|\.slimtune-', file) for file in _names(place)):
             found.append(_entry(WEIGHTS, name, [place]))
     for kind in _names(folder):
-        records = [file for file in _names(os.path.join(folder, kind)) if _RECORD.fullmatch(file)]
+        place = os.path.join(folder, kind)
+        records = [os.path.join(place, file) for file in _names(place) if _RECORD.fullmatch(file)]
         if records:
-            found.append(_entry(kind, f'{len(records)} records', [os.path.join(folder, kind, one) for one in records]))
+            found.append(_entry(kind, f'{len(records)} records', records))
     for name in archives:
         paths = [os.path.join(folder, name + ending) for ending in ('', '.part', '.part.json')]
         paths = [path for path in paths if os.path.isfile(path)]
@@ -113,9 +118,11 @@ def shrink(folder, found, size):
 
 
 def _entry(kind, name, paths, unfinished=False):
-    files = [os.path.join(place, file) for path in paths for place, _, inner in os.walk(path) for file in inner]
-    sizes = [_status(path).st_size for path in files + [path for path in paths if os.path.isfile(path)]]
-    return Entry(kind, name, tuple(paths), sum(sizes), max(_status(path).st_mtime for path in paths), unfinished)
+    files = [path for path in paths if os.path.isfile(path)]
+    for path in paths:
+        files += [os.path.join(place, file) for place, _, inner in os.walk(path) for file in inner]
+    used = max(_status(path).st_mtime for path in paths)
+    return Entry(kind, name, tuple(paths), sum(_status(file).st_size for file in files), used, unfinished)
 
 
 def _status(path):

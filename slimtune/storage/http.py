@@ -1,7 +1,7 @@
 """Fetches published files: resumes, retries with pauses, checks, and renames only what is whole.
 
-A file in the cache is used as it is; else it comes from `--from`, SLIMTUNE_MIRROR or the published address, through
-the environment's proxies. Its expected SHA-256 is the first of these that names one: --checksums or
+A file in the cache is used as it is; else it comes from `--from`, SLIMTUNE_MIRROR or the published address,
+through the environment's proxies. Its expected SHA-256 is the first of these that names one: --checksums or
 SLIMTUNE_CHECKSUMS, the published table, what was recorded in the cache at the first download.
 """
 import contextlib
@@ -30,7 +30,7 @@ SLOWEST_BYTES, SLOWEST_SECONDS = 1 << 15, 60
 #: Seconds between two tries that brought less than SLOWEST_BYTES; more than that starts them over.
 PAUSES = (1, 2, 4, 8)
 LONGEST_PAUSE = 120     # that a server may ask for
-LARGEST = 4 << 30       # bytes of a file whose size nobody publishes; the largest published archive has 0.7 GB
+LARGEST = 4 << 30       # bytes of a file whose size nobody publishes; published archives have up to 0.7 GB
 SUMS = 'SHA256SUMS'
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 #: Bytes read at once, at least and at most: few where little comes, so that a slow connection is noticed.
@@ -49,8 +49,9 @@ _REASONS = (
 def fetch(archive, cache, source=None, checksums=None):
     """The path of a published file, whole and checked; downloads it into the folder `cache` where need be.
 
-    archive: an archives.Archive. source: a mirror's address, a folder or a file, or None. checksums: path of a file
-    of sums. What `source` names on the disk is read where it lies. Raises UserError, one line with the next step.
+    archive: an archives.Archive. source: a mirror's address, a folder or a file, or None. checksums: path of
+    a file of sums. What `source` names on the disk is read where it lies. Raises UserError, one line with the
+    next step.
     """
     source = source or os.environ.get('SLIMTUNE_MIRROR')
     checksums = checksums or os.environ.get('SLIMTUNE_CHECKSUMS')
@@ -58,7 +59,8 @@ def fetch(archive, cache, source=None, checksums=None):
     expected = pinned or archive.sha256
     address = archive.address
     if source and re.match(r'https?://', source):
-        address = source if source.rstrip('/').endswith(archive.name) else f'{source.rstrip("/")}/{archive.name}'
+        mirror = source.rstrip('/')
+        address = source if mirror.endswith(archive.name) else f'{mirror}/{archive.name}'
     elif source:
         path = os.path.join(source, archive.name) if os.path.isdir(source) else source
         if not os.path.isfile(path):
@@ -69,8 +71,7 @@ def fetch(archive, cache, source=None, checksums=None):
     if not path:
         folder = writable_folder(cache)
         if folder is None:
-            raise UserError(f'{archive.name} cannot be kept anywhere: --cache-dir FOLDER names a folder that can be '
-                            'written')
+            raise UserError(f'there is no folder to write {archive.name} to: add --cache-dir FOLDER')
         path = os.path.join(folder, archive.name)
         with _alone(path):
             if not os.path.exists(path):
@@ -97,10 +98,11 @@ def check(path, name, expected, cache, ours=False):
         return
     try:
         if expected:
-            raise UserError(f'{path} is not the file it should be: its SHA-256 is {found}, expected {expected}')
+            raise UserError(f'{path} is not the file it should be: its SHA-256 is {found}, expected '
+                            f'{expected}')
         if wanted:
-            raise UserError(f'{path} has changed: its SHA-256 is {found}, at the first download it was {wanted}. If '
-                            f'the new one is right, remove its line from {recorded}')
+            raise UserError(f'{path} has changed: its SHA-256 is {found}, at the first download it was '
+                            f'{wanted}. If the new one is right, remove its line from {recorded}')
         read_through(path)     # the sum of a proxy's page, or of half a file, must not be recorded
     except UserError as e:
         if not ours:
@@ -140,7 +142,9 @@ def _alone(path):
 
 
 def _download(address, archive, path, expected, size, next_step):
-    """Downloads to `path`, whole. What came before a break is kept in a .part file, with a note of its origin."""
+    """Downloads to `path`, whole. What came before a break is kept in a .part file, with a note of its
+    origin.
+    """
     part = _Part(path)
     resumed = part.have() > 0
     _complete(address, archive.name, part, size, next_step)
@@ -263,12 +267,15 @@ def _refuse_larger(length, size, address, part):
     """Raises UserError for a file that is longer than it can be. size: the published one, or None."""
     if length and length > (size or LARGEST):
         part.drop()
-        raise UserError(f'{address} sends more than {(size or LARGEST) / 1e6:.0f} MB, '
-                        f'{"which is its size" if size else "the most for a file of unknown size"}: it was not kept')
+        reason = 'which is its size' if size else 'the most for a file of unknown size'
+        raise UserError(f'{address} sends more than {(size or LARGEST) / 1e6:.0f} MB, {reason}: '
+                        'it was not kept')
 
 
 def _receive(response, path, have, total):
-    """Writes a response's bytes behind the first `have` of the file; yields how many there are, after every chunk."""
+    """Writes a response's bytes behind the first `have` of the file; yields how many there are, after
+    every chunk.
+    """
     chunk, mark, since = _CHUNKS[0], have, time.monotonic()
     with open(path, 'ab' if have else 'wb') as f:
         while True:
@@ -301,7 +308,9 @@ def _continues(response, have, notes):
 
 
 def _validator(response):
-    """What tells two files of one address apart: a strong ETag, else the date; None where the server gives neither."""
+    """What tells two files of one address apart: a strong ETag, else the date; None where the server gives
+    neither.
+    """
     tag = response.headers.get('ETag', '')
     return tag if tag.startswith('"') else response.headers.get('Last-Modified')
 

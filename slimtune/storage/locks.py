@@ -45,8 +45,8 @@ class Lock:
 def acquire(path, shared=False, wait=False, make=False):
     """A Lock on a folder or a file; None where another process has it.
 
-    shared: others may have it too, shared. wait: until the others release it. make: an empty file, where there is
-    nothing. Raises OSError where `path` cannot be opened.
+    shared: others may have it too, shared. wait: until the others release it. make: an empty file, where
+    there is nothing. Raises OSError where `path` cannot be opened.
     """
     if fcntl is None:
         return Lock(None, excludes=False)

@@ -2,8 +2,8 @@
 from slimtune import options
 from slimtune.checkpoints import checkpoint, matching, published
 from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restore, within
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.errors import UserError
+from slimtune.nets.nets_factory import get_net
 from slimtune.runtime import slim, tf
 from slimtune.terminal import say, warn
 from slimtune.training.trainable import did_you_mean
@@ -13,7 +13,7 @@ def published_checkpoint(net_name, start, cache_dir):
     """The downloaded weights of a net, for the folder form without a checkpoint; None where nobody published any, or the
     user says what to train without. UserError names the command that gets them."""
     found = published.find_weights(net_name, cache_dir)
-    if found or start.trainable_scopes or net_name not in WEIGHTS:
+    if found or start.trainable_scopes or not get_net(net_name).weights:
         return found
     raise UserError('%s begins with published weights: %s. Or --checkpoint-path, or --trainable-scopes all to begin at random'
                     % (net_name, published.how_to_get(net_name, cache_dir)))
@@ -57,9 +57,10 @@ def restored(net, resumed, warm, class_names, start):
             else 'it is not there', ', '.join(left)))
     missing, differing = ([name for name in names if name not in left] for names in (missing, differing))
     if differing:
-        raise matching.explain(warm, net, differing, 'has other shapes of')
+        raise matching.explain_mismatch(warm, net, differing=differing)
     if missing and not (start.ignore_missing_vars and fitting):
-        raise matching.explain(warm, net, missing, 'lacks')
+        raise matching.explain_mismatch(
+            warm, net, missing=missing, remedy='--ignore-missing-vars gives them random values')
     if missing:
         warn('%d variables are not in %s and begin at random: %s' % (len(missing), warm.prefix, ', '.join(missing[:5])))
     return with_averages({variables[name]: name for name in fitting if name not in left})
@@ -75,16 +76,16 @@ def with_averages(names):
 
 def resumed_variables(net, resumed, num_classes):
     """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) begins afresh."""
-    classes = matching.head_classes(resumed, net)
+    classes = matching.count_classes(resumed, net)
     if classes not in (None, num_classes):
         raise UserError('%s has %d classes, but the data has %d: choose another --train-dir, or --restart'
                         % (resumed.prefix, classes, num_classes))
     variables = {v.op.name: v for v in tf.global_variables()}
     needed = {v.op.name for v in slim.get_model_variables()}
     fitting, missing, differing = compare(resumed, {name: v.shape.as_list() for name, v in variables.items()})
-    for names, why in ((differing, 'has other shapes of'), (needed.intersection(missing), 'lacks')):
+    for problem, names in (('differing', differing), ('missing', missing)):
         if needed.intersection(names):
-            raise matching.explain(resumed, net, sorted(needed.intersection(names)), why)
+            raise matching.explain_mismatch(resumed, net, **{problem: sorted(needed.intersection(names))})
     if missing:
         say('New since that checkpoint, begun afresh: %s%s' % (', '.join(missing[:3]), ', …' if len(missing) > 3 else ''))
     return with_averages({variables[name]: name for name in fitting})

@@ -138,7 +138,7 @@ def train(data_options, net_options, start, run_options, schedule, optimizer, ca
         hooks = saving(run_options, saver, diverged, changing)
         bfloat16 = not fed and in_bfloat16(engine_options.precision, net, folder_form)
         creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16, fed=bool(fed)))
-        with input_pipeline.explained(run_options.batch_size), stopping() as stop, event_files(), \
+        with input_pipeline.explain_errors(run_options.batch_size), stopping() as stop, event_files(), \
                 tf.train.MonitoredSession(creator, hooks) as session:
             step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)
             statistics = moving(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) if folder_form else {}

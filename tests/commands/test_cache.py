@@ -19,7 +19,9 @@ def write(path, size=1000, used=1000000000):
 
 @pytest.fixture
 def full(tmp_path):
-    """A cache with features, weights, records and archives, and files of the user's own beside each of them."""
+    """A cache with features, weights, records and archives, and files of the user's own beside each of
+    them.
+    """
     cache = tmp_path / 'cache'
     write(cache / 'features' / KEY / '0.npy', 4000000, used=1500000000)
     write(cache / 'features' / (KEY + '-killed.part') / '0.npy', 3000000, used=1400000000)
@@ -48,10 +50,11 @@ def run(said_by, cache, *words, **more):
 def test_the_cache_is_listed_the_last_used_first(said_by, full):
     lines = [line for line in run(said_by, full).splitlines() if line.strip()]
     rows = [re.split(r'\s{2,}', line.strip()) for line in lines]
-    assert [row[0] for row in rows[:7]] == ['type', rows[1][0], 'agreement', 'weights', 'features', 'features', 'archives']
+    assert [row[0] for row in rows[2:7]] == ['agreement', 'weights', 'features', 'features', 'archives']
     assert rows[3][1:3] == ['lenet', '2.0'] and rows[3][3].startswith('2020-09-1')
     assert rows[5][1] == KEY + '-killed.part (unfinished)' and rows[6][1:3] == [ARCHIVE, '1.0']
-    assert '10.0 MB in %s' % full in lines[7] and 'thesis' not in ''.join(lines) and 'mine' not in ''.join(lines)
+    assert f'10.0 MB in {full}' in lines[7]
+    assert not re.search('thesis|mine|my-notes', ''.join(lines[2:7]))
 
 
 def test_clear_removes_all_that_slimtune_wrote_and_nothing_else(said_by, full):
@@ -62,12 +65,13 @@ def test_clear_removes_all_that_slimtune_wrote_and_nothing_else(said_by, full):
 
 def test_max_size_removes_what_was_not_used_for_longest(said_by, full):
     assert 'Removed 2 of 5 entries, 4.0 MB; 6.0 MB in' in run(said_by, full, '--max-size', 6.1e6 / 2 ** 30)
-    assert files(full) - OWN == {'features/%s/0.npy' % KEY, 'weights/lenet/lenet.ckpt.index', 'agreement/%s.json' % KEY}
+    features, record = f'features/{KEY}/0.npy', f'agreement/{KEY}.json'
+    assert files(full) - OWN == {features, record, 'weights/lenet/lenet.ckpt.index'}
 
 
 def test_what_another_command_uses_is_kept(said_by, full):
-    code = 'import sys; from slimtune.storage import locks; lock = locks.acquire(sys.argv[1], shared=True); ' \
-           'print("used", flush=True); sys.stdin.read()'
+    code = 'import sys; from slimtune.storage import locks; ' \
+           'lock = locks.acquire(sys.argv[1], shared=True); print("used", flush=True); sys.stdin.read()'
     user = subprocess.Popen([sys.executable, '-c', code, str(full / 'features' / KEY)], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)
     assert user.stdout.readline() == b'used\n'

@@ -8,7 +8,8 @@ import pytest
 
 @pytest.fixture(scope='session')
 def flowers(real_data, slimtune_in, tmp_path_factory):
-    """A folder of real flowers, flowers/train and flowers/validation, converted in the order of classes that slim had."""
+    """A folder of real flowers, flowers/train and flowers/validation, converted in the order of classes that
+    slim had."""
     place = tmp_path_factory.mktemp('flowers')
     (place / 'flowers').mkdir()
     for split in ('train', 'validation'):
@@ -20,7 +21,7 @@ def flowers(real_data, slimtune_in, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def slims(real_data):
-    """The folder with what slim's own train script left, and expected.json, what slim's net answers."""
+    """The folder with what slim's own train script left, and expected.json, what slim's net predicts."""
     return os.path.join(real_data, 'slim_train_dirs')
 
 

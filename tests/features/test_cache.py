@@ -1,4 +1,6 @@
-"""Features on the disk: whole or not at all, bounded, never removed while they are used, no bus error on a full disk."""
+"""Features on the disk: whole or not at all, bounded, never removed while they are used, no bus error on a
+full disk.
+"""
 import contextlib
 import dataclasses
 import os
@@ -52,7 +54,9 @@ def test_features_are_found_again_and_another_graph_has_others(part_of, tmp_path
 def test_what_determines_no_pixel_is_not_part_of_the_name(part_of):
     part = part_of()
     fields = {'style', 'size', 'channels', 'grayscale', 'dct_method', 'labels_offset'}
-    assert set(Input.__dataclass_fields__) == fields, 'a new field of Input: does it determine pixels or labels?'
+    assert set(Input.__dataclass_fields__) == fields, (
+        'a new field of Input: does it determine pixels or labels?'
+    )
     keys = {part.key}
     for changed in (dict(style='vgg'), dict(size=17), dict(channels=3), dict(grayscale=True),
                     dict(dct_method='INTEGER_FAST'), dict(labels_offset=1)):
@@ -124,7 +128,9 @@ def test_damaged_features_are_computed_again(part_of, tmp_path, damage):
 
 def test_records_that_hold_fewer_images_than_they_should_give_no_features(part_of, tmp_path, monkeypatch):
     read = input_pipeline.read
-    monkeypatch.setattr(input_pipeline, 'read', lambda *words: ((a[:5], b[:5], c) for a, b, c in read(*words)))
+    monkeypatch.setattr(
+        input_pipeline, 'read', lambda *words: ((a[:5], b[:5], c) for a, b, c in read(*words))
+    )
     with pytest.raises(UserError, match='holds 5 images where .* were expected: convert the images again'):
         compute(part_of(), str(tmp_path))
     assert names(tmp_path) == []
@@ -195,7 +201,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(part_of, small_disk, monkeyp
     if not reserved:        # macOS
         monkeypatch.delattr(os, 'posix_fallocate')
     (small_disk / 'other').write_bytes(bytes(70000))
-    with pytest.raises(UserError, match='the disk is full: the features of .* images take .* MB in .*: make room'):
+    with pytest.raises(
+        UserError, match='the disk is full: the features of .* images take .* MB in .*: make room'
+    ):
         compute(part_of(), str(small_disk))
     assert names(small_disk) == []
     (small_disk / 'other').unlink()

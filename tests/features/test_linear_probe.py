@@ -18,7 +18,9 @@ def test_the_smallest_class_sets_the_number_of_folds(smallest, folds):
     assert chosen.folds == folds and chosen.accuracy > 0.9
 
 
-@pytest.mark.parametrize('counts, why', [([40, 1], 'a class has one image only'), ([40], 'images of one class only')])
+@pytest.mark.parametrize(
+    'counts, why', [([40, 1], 'a class has one image only'), ([40], 'images of one class only')]
+)
 def test_where_there_is_nothing_to_compare_the_reason_is_given(counts, why):
     with pytest.raises(TooFewImages, match=why):
         choose_weight_decay(*images(counts, 0.1), seed=0)

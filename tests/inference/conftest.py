@@ -10,7 +10,6 @@ from slimtune.checkpoints import restored_model
 def graph(trained):
     """The frozen lenet of `trained`, and 100 images for it."""
     run = options.load_run(str(trained / 'pic_lenet'))
-    loaded = restored_model.load(str(trained / 'pic_lenet'), run, options.Net(model_name='lenet'), None, None,
-                                 options.Averages.IGNORE)
+    loaded = restored_model.load(str(trained / 'pic_lenet'), options.Net(model_name='lenet'), run)
     images = np.random.RandomState(1).uniform(-1, 1, [100, 28, 28, 1]).astype(np.float32)
     return restored_model.freeze(loaded), images

@@ -271,8 +271,8 @@ def test_the_cpu_is_named_by_what_changes_numbers():
 def test_all_flowers_get_the_predictions_of_float32(real_data, net, weights, size, tmp_path):
     paths = sorted(glob.glob(os.path.join(real_data, 'flowers', '*', '*', '*.jpg')))
     assert len(paths) == 800
-    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'), options.RunFile({}),
-                                 options.Net(model_name=net), size, None, options.Averages.IGNORE)
+    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'),
+                                 options.Net(model_name=net), image_size=size)
     frozen = dataclasses.replace(agreement.frozen_net(loaded), inputs=Input(get_net(net).preprocessing, size))
     with image_reader(frozen.inputs) as read:
         prepared = np.stack([read(path)[0] for path in paths])

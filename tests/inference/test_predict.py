@@ -24,7 +24,7 @@ def predictions_in(printed):
 
 def best_of(predictions_csv, folder):
     """{path: (best class, its probability)} of eval's predictions.csv."""
-    return {os.path.join(folder, row['file']): (row['answer'], float(row['probability']))
+    return {os.path.join(folder, row['file']): (row['prediction'], float(row['probability']))
             for row in csv.DictReader(predictions_csv)}
 
 
@@ -203,7 +203,7 @@ def test_the_best_k_are_named_and_never_more_than_there_are(digit, predicted, tm
     (['EXPORT', 'a.png', '--label-path', 'two.txt'], 1, 'has 3 classes, but two.txt names 2'),
     (['damaged', 'a.png'], 1, 'model.json is damaged'),
     (['cut', 'a.png', '--engine', 'tensorflow'], 1, 'frozen.pb is damaged: export again'),
-    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'is a lenet checkpoint: --model-name lenet')])
+    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'holds lenet, not cifarnet: add --model lenet')])
 def test_what_cannot_be_predicted_is_one_line(words, code, message, digit, trained, exported, here, tmp_path):
     digit.save(str(tmp_path / 'a.png'))
     (tmp_path / 'two.txt').write_text('a\nb\n')
@@ -298,7 +298,7 @@ def test_many_images_are_measured_on_a_sample_of_all_of_them(trained, digits, he
 def test_the_engine_is_closed_however_the_loop_ends(trained, exported, digits, monkeypatch):
     from slimtune import options
     from slimtune.inference import agreement, predict
-    predicted = options.Predicted(checkpoint_path=str(exported))
+    predicted = options.Prediction(checkpoint_path=str(exported))
     net, _ = predict.open_net(predicted, options.Net(), options.RunFile({}), options.Averages.IGNORE)
     paths = [str(path) for path in sorted((digits / 'one').iterdir())]
     closed = []

@@ -10,7 +10,8 @@ from slimtune import options
 from slimtune.nets.nets_factory import NETS
 from slimtune.options import completion
 
-# The script, then a command line that ends where the Tab was pressed, taken apart by readline's rules: = is a word of its own.
+# The script, then a command line that ends where the Tab was pressed, taken apart by readline's rules: = is a
+# word of its own.
 ASK = '''{script}
 COMP_WORDS=({words}) COMP_CWORD={last}
 _slimtune
@@ -20,9 +21,10 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 def offered(*words, shell='bash'):
     """What a Tab after the last of these words offers."""
-    ask = ASK.format(script=completion.script(shell), words=' '.join(f"'{word}'" for word in words), last=len(words) - 1)
-    process = subprocess.run(['bash', '--norc', '-c', ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
-                             check=True)
+    ask = ASK.format(script=completion.script(shell), words=' '.join(f"'{word}'" for word in words),
+                     last=len(words) - 1)
+    process = subprocess.run(['bash', '--norc', '-c', ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             encoding='utf-8', check=True)
     assert process.stderr == ''
     return process.stdout.split()
 
@@ -34,7 +36,8 @@ def test_commands_are_completed():
 
 @pytest.mark.parametrize('command', options.COMMANDS)
 def test_every_option_of_a_command_is_completed(command):
-    assert offered('slimtune', command, '--') == [*map(options.flag, options.command_options(command)), '--help']
+    assert offered('slimtune', command, '--') == [*map(options.flag, options.command_options(command)),
+                                                  '--help']
 
 
 def test_choices_are_completed_however_the_option_is_spelled():
@@ -56,13 +59,16 @@ def test_elsewhere_the_shell_completes_files():
 
 
 def test_a_tab_in_an_interactive_bash(tmp_path):
-    """The script, loaded as its first line says, and a Tab where a person presses it. What slimtune is given is printed."""
+    """The script, loaded as its first line says, and a Tab where a person presses it. What slimtune is given
+    is printed."""
     import pty
-    (tmp_path / 'rc').write_text(f'PATH={os.path.dirname(sys.executable)}:$PATH\neval "$(slimtune --completion bash)"\n'
+    (tmp_path / 'rc').write_text(f'PATH={os.path.dirname(sys.executable)}:$PATH\neval "$(slimtune '
+                                 f'--completion bash)"\n'
                                  'slimtune() { printf "<%s>" "$@"; echo done; }\nPS1=READY\n')
     (tmp_path / 'my_images').mkdir()
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(['bash', '--rcfile', 'rc', '-i'], stdin=theirs, stdout=theirs, stderr=theirs, cwd=str(tmp_path),
+    process = subprocess.Popen(['bash', '--rcfile', 'rc', '-i'], stdin=theirs, stdout=theirs, stderr=theirs,
+                               cwd=str(tmp_path),
                                env=dict(os.environ, TERM='dumb', INPUTRC='/dev/null'), start_new_session=True)
     os.close(theirs)
 
@@ -81,7 +87,8 @@ def test_a_tab_in_an_interactive_bash(tmp_path):
 
 @pytest.mark.skipif(not shutil.which('zsh'), reason='needs zsh')
 def test_zsh_reads_its_script(tmp_path):
-    process = subprocess.run(['zsh', '-f', '-c', f'{completion.script("zsh")}\nwhence -w _slimtune'], stdout=subprocess.PIPE,
+    process = subprocess.run(['zsh', '-f', '-c', f'{completion.script("zsh")}\nwhence -w _slimtune'],
+                             stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, encoding='utf-8', cwd=str(tmp_path),
                              env=dict(os.environ, HOME=str(tmp_path)))
     assert process.stderr == '' and process.stdout == '_slimtune: function\n'

@@ -1,4 +1,4 @@
-"""What people install: an sdist and a wheel that work outside the checkout, and beside a TensorFlow of their own."""
+"""An sdist and a wheel work outside the checkout, and beside a TensorFlow of one's own."""
 import os
 import pathlib
 import re
@@ -43,12 +43,13 @@ def test_a_range_has_a_lowest_and_a_highest_version(name):
 
 @pytest.fixture
 def machine(tmp_path):
-    """A new virtual environment, in which lines are typed: machine(line, folder) -> what they print. `bin`: its programs."""
+    """A new virtual environment, in which lines are typed: machine(line, folder) -> what they print."""
     subprocess.run([sys.executable, '-m', 'venv', str(tmp_path / 'venv')], check=True)
     binaries = tmp_path / 'venv' / 'bin'
 
     def type_line(line, folder=tmp_path):
-        env = dict(os.environ, PATH=f'{binaries}{os.pathsep}{os.environ["PATH"]}', SLIMTUNE_CACHE=str(tmp_path / 'cache'))
+        path = f'{binaries}{os.pathsep}{os.environ["PATH"]}'
+        env = dict(os.environ, PATH=path, SLIMTUNE_CACHE=str(tmp_path / 'cache'))
         env.pop('PYTHONPATH', None)
         process = subprocess.run(line, shell=True, cwd=str(folder), env=env, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, universal_newlines=True)
@@ -75,15 +76,17 @@ def install_lines(number):
 def test_an_sdist_and_a_wheel_install_and_run_the_demo_outside_the_checkout(machine, checkout, tmp_path):
     machine('python -m pip install --quiet "setuptools>=64" wheel')
     for build in ('sdist', 'wheel'):
-        machine(f'python -c "from setuptools import build_meta; build_meta.build_{build}(\'{tmp_path}\')"', checkout)
+        program = f"from setuptools import build_meta; build_meta.build_{build}('{tmp_path}')"
+        machine(f'python -c "{program}"', checkout)
     wheel, = tmp_path.glob('*.whl')
     modules = [name for name in zipfile.ZipFile(str(wheel)).namelist() if name.endswith('.py')]
-    for top, inside in (('slimtune', ''), ('nets', 'nets/'), ('datasets', 'datasets/'), ('preprocessing', 'preprocessing/')):
+    for top in ('slimtune', 'nets', 'datasets', 'preprocessing'):
+        inside = '' if top == 'slimtune' else f'{top}/'
         expected = [f'slimtune/{inside}{path.relative_to(ROOT / top)}' for path in (ROOT / top).rglob('*.py')]
         assert set(expected) <= set(modules), 'a package is missing in setup.py'
     sdist, = tmp_path.glob('*.tar.gz')
     machine(f'tar xf {sdist.name}')
-    unpacked, = tmp_path.glob('slimtune-*/')
+    unpacked, = [path for path in tmp_path.glob('slimtune-*') if path.is_dir()]
     for line in install_lines(0)[1:]:       # the first makes the virtual environment
         output = machine(line, unpacked)
     assert f'TensorFlow {"2." if CURRENT else "1.14"}' in output
@@ -97,7 +100,7 @@ def test_an_sdist_and_a_wheel_install_and_run_the_demo_outside_the_checkout(mach
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['tensorflow-cpu'] if CURRENT else ['tensorflow-gpu'])
-def test_a_tensorflow_of_ones_own_is_not_overwritten_by_the_lines_of_the_readme(name, machine, checkout, tmp_path):
+def test_a_tensorflow_of_ones_own_is_not_overwritten(name, machine, checkout, tmp_path):
     version = '2.21.0' if CURRENT else '1.14.0'
     packages, = (tmp_path / 'venv').glob('lib/python*/site-packages')
     stub = packages / f'{name.replace("-", "_")}-{version}.dist-info'
@@ -105,7 +108,7 @@ def test_a_tensorflow_of_ones_own_is_not_overwritten_by_the_lines_of_the_readme(
     (stub / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
     (stub / 'RECORD').write_text('')
     plain = machine('pip install --dry-run .', checkout)
-    assert re.search(r'Would install .*\btensorflow-[\d.]+', plain), 'without these lines pip installs a second one'
+    assert re.search(r'Would install .*\btensorflow-[\d.]+', plain), 'pip alone installs a second one'
     lines = [line for line in install_lines(1) if CURRENT or 'tf_keras' not in line]
     outputs = [machine(line.replace('pip install', 'pip install --dry-run'), checkout) for line in lines]
     installed = ' '.join(re.findall('Would install (.*)', '\n'.join(outputs)))

@@ -1,6 +1,7 @@
 """README.md, README.zh-CN.md and docs/: what they show can be typed, and what they name exists."""
 import os
 import pathlib
+import pydoc
 import re
 import shlex
 import subprocess
@@ -52,7 +53,8 @@ def test_every_option_and_every_command_that_is_named_exists(name):
         assert command in cli.MODULES, command
     known = {field for command in options.COMMANDS for group in options.COMMANDS[command].groups
              for field in group.__dataclass_fields__}
-    ours = '\n'.join(line for line in code.splitlines() if not re.match(r'pip |python |freeze_graph |ossutil ', line))
+    others = re.compile('pip |python |tensorboard |freeze_graph |ossutil ')
+    ours = '\n'.join(line for line in code.splitlines() if not others.match(line))
     for option in re.findall(r'(?<![\w-])--([a-z][\w-]+)', ours):
         if option not in ('help', 'version', 'completion'):
             assert any(field.startswith(option.replace('-', '_')) for field in known), option
@@ -79,9 +81,10 @@ def test_every_slimtune_command_of_the_readme_can_be_typed_on_a_fresh_machine(
         for n in range(10):
             (tmp_path / 'pic' / flower / f'{n}.jpg').write_bytes(jpeg(10 * number + n, (64, 48)))
     (tmp_path / 'photo.jpg').write_bytes(jpeg(99, (64, 48)))
-    typed = [shlex.split(line, comments=True) for block in blocks('README.md', 'sh') for line in block.splitlines()
-             if line.startswith('slimtune ')]
-    assert [words[1] for words in typed] == ['--version', 'download', 'convert', 'train', 'eval', 'export', 'predict']
+    typed = [shlex.split(line, comments=True) for block in blocks('README.md', 'sh')
+             for line in block.splitlines() if line.startswith('slimtune ')]
+    assert [words[1] for words in typed] == [
+        '--version', 'download', 'convert', 'train', 'eval', 'export', 'predict']
     outputs = {words[1]: slimtune(*words[1:], SLIMTUNE_MIRROR=mirror.url).output for words in typed}
     assert 'mobilenet_v1_025' in outputs['train'] and 'Accuracy' in outputs['eval']
     assert re.search(r'photo\.jpg\n +[\d.]+% +(daisy|roses|tulips)', outputs['predict'])
@@ -101,3 +104,11 @@ def test_the_python_that_loads_an_export_runs(exported, digits, tmp_path):
     assert process.returncode == 0, process.stderr
     probabilities = [float(number) for number in re.findall(r'\d\.\d+(?:e-\d+)?', process.stdout)]
     assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1, abs=1e-4), process.stdout
+
+
+def test_every_function_that_contributing_names_exists():
+    named = set(re.findall(r'`((?:[a-z_]+\.)+[a-zA-Z_]+)`', text('CONTRIBUTING.md')))
+    named = {name for name in named if not name.endswith(('.py', '.json', '.md'))}
+    assert len(named) > 20
+    for name in sorted(named):
+        assert pydoc.locate(name if name.startswith('slimtune.') else f'slimtune.{name}'), name

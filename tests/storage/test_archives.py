@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from slimtune.errors import UserError
-from slimtune.storage.archives import ALLOWANCE, explained, gunzip, index, kind, members, read_through, unpickle
+from slimtune.storage.archives import ALLOWANCE, gunzip, index, kind, members, read_through, reading, unpickle
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -47,9 +47,16 @@ def test_a_name_outside_the_archives_folder_is_refused(saved, tarred, name):
             list(members(saved(data)))
 
 
-@pytest.mark.parametrize('facts', [
-    {'type': tarfile.SYMTYPE, 'linkname': '/etc/passwd'}, {'type': tarfile.LNKTYPE, 'linkname': '../../evil'},
-    {'type': tarfile.CHRTYPE}, {'type': tarfile.FIFOTYPE}], ids=['symbolic link', 'hard link', 'device', 'pipe'])
+@pytest.mark.parametrize(
+    'facts',
+    [
+        {'type': tarfile.SYMTYPE, 'linkname': '/etc/passwd'},
+        {'type': tarfile.LNKTYPE, 'linkname': '../../evil'},
+        {'type': tarfile.CHRTYPE},
+        {'type': tarfile.FIFOTYPE},
+    ],
+    ids=['symbolic link', 'hard link', 'device', 'pipe'],
+)
 def test_links_and_devices_are_refused(saved, facts):
     with pytest.raises(UserError, match='a link or a device, innocent'):
         list(members(saved(links(**facts))))
@@ -128,7 +135,7 @@ def test_a_truncated_archive_is_damaged(saved, tarred):
     whole = tarred({'a': os.urandom(100000), 'b': os.urandom(100000)})
     with pytest.raises(UserError, match='is damaged .*: fetch it again'):
         for member in members(saved(whole[:150000])):
-            with explained('archive'):
+            with reading('archive'):
                 member.stream.read()
     with pytest.raises(UserError, match='is damaged'):
         gunzip(saved(gzip.compress(os.urandom(1000))[:500]))
@@ -165,7 +172,9 @@ class Evil:
 
 def test_a_pickle_runs_no_code(tmp_path):
     for pickled in (Evil(tmp_path / 'was_here'), [{'deep': (Evil(tmp_path / 'was_here'),)}]):
-        with pytest.raises(UserError, match='data_batch_1: a pickle asks for .*system: only arrays, strings and dictionaries'):
+        with pytest.raises(
+            UserError, match='data_batch_1: a pickle asks for .*system: only arrays, strings and dictionaries'
+        ):
             unpickle(pickle.dumps(pickled), 'data_batch_1')
     assert not (tmp_path / 'was_here').exists()
     for wanted in (b'cbuiltins\neval\n.', b'cnumpy\nsave\n.', b'csubprocess\nPopen\n.'):

@@ -16,7 +16,8 @@ from hypothesis.strategies import integers, lists, sampled_from, sets
 from slimtune.errors import UserError
 from slimtune.storage import atomic
 
-# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's renaming.
+# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's
+# renaming.
 KILLED = '''
 import os, signal, sys
 from slimtune.storage import atomic
@@ -104,11 +105,25 @@ def tree(folder):
             for path in sorted(folder.rglob('*'))}
 
 
-@pytest.mark.parametrize('text', [
-    '{"new": ["../evil"], "gone": []}', '{"new": [], "gone": ["../thesis"]}', '{"new": [], "gone": ["sub/a"]}',
-    '{"new": [], "gone": ["/etc/thesis"]}', '{"new": ["a\\u0000"], "gone": []}', '{"new": [".."], "gone": []}',
-    '{"new": "a", "gone": []}', '{"new": ["a"]}', '{"new": [1], "gone": []}', '{"new": ["a"], "go', '[]', '',
-    '{"new": ["folder"], "gone": []}', '{"new": [], "gone": ["a", "folder"]}'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{"new": ["../evil"], "gone": []}',
+        '{"new": [], "gone": ["../thesis"]}',
+        '{"new": [], "gone": ["sub/a"]}',
+        '{"new": [], "gone": ["/etc/thesis"]}',
+        '{"new": ["a\\u0000"], "gone": []}',
+        '{"new": [".."], "gone": []}',
+        '{"new": "a", "gone": []}',
+        '{"new": ["a"]}',
+        '{"new": [1], "gone": []}',
+        '{"new": ["a"], "go',
+        '[]',
+        '',
+        '{"new": ["folder"], "gone": []}',
+        '{"new": [], "gone": ["a", "folder"]}',
+    ],
+)
 @pytest.mark.parametrize('command', ['settle', 'exchange'])
 def test_a_received_journal_that_slimtune_did_not_write_touches_nothing(tmp_path, text, command):
     (tmp_path / 'thesis').write_text('mine')
@@ -117,7 +132,9 @@ def test_a_received_journal_that_slimtune_did_not_write_touches_nothing(tmp_path
     (folder / 'a').write_text('old')
     journal(folder, text)
     before = tree(tmp_path)
-    with pytest.raises(UserError, match=r'remove .slimtune-journal.json and .slimtune-new, and trust nothing'):
+    with pytest.raises(
+        UserError, match=r'remove .slimtune-journal.json and .slimtune-new, and trust nothing'
+    ):
         if command == 'settle':
             atomic.settle(str(folder))
         else:
@@ -149,9 +166,13 @@ def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path):
 def test_a_file_of_the_users_own_is_not_replaced(tmp_path):
     (tmp_path / 'label.txt').write_text('my notes')
     (tmp_path / 'metrics.json').mkdir()
-    with pytest.raises(UserError, match='label.txt is in the way'), atomic.exchange(str(tmp_path)) as exchange:
+    with pytest.raises(UserError, match='label.txt is in the way'), atomic.exchange(
+        str(tmp_path)
+    ) as exchange:
         exchange.path('label.txt')
-    with pytest.raises(UserError, match='metrics.json is in the way'), atomic.exchange(str(tmp_path)) as exchange:
+    with pytest.raises(UserError, match='metrics.json is in the way'), atomic.exchange(
+        str(tmp_path)
+    ) as exchange:
         exchange.path('metrics.json')
     for name in ('../thesis', '/thesis', 'a\0', 'metrics.json'):
         with pytest.raises(UserError, match='it is not removed'), atomic.exchange(str(tmp_path)) as exchange:
@@ -170,8 +191,12 @@ def test_label_files_are_renamed_first(tmp_path):
             assert json.load(f)['new'] == ['label.txt', 'labels.txt', 'a.tfrecord', 'dataset.json']
 
 
-@given(old=sets(sampled_from('abcd')), new=sets(sampled_from('abcd'), min_size=1), gone=sets(sampled_from('abcd')),
-       kills=lists(integers(1, 30), max_size=4))
+@given(
+    old=sets(sampled_from('abcd')),
+    new=sets(sampled_from('abcd'), min_size=1),
+    gone=sets(sampled_from('abcd')),
+    kills=lists(integers(1, 30), max_size=4),
+)
 @settings(max_examples=60, deadline=None)
 def test_any_sequence_of_kills_leaves_the_old_files_or_the_new_ones(old, new, gone, kills):
     """Kills are errors here, at every change of a file: SIGKILL is in the test above."""
@@ -198,7 +223,9 @@ class Killed(BaseException):
 
 @contextlib.contextmanager
 def dying(after):
-    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or []."""
+    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or
+    [].
+    """
     changes = itertools.count(1)
 
     def step(function):

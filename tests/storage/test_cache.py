@@ -24,8 +24,14 @@ def python(code, cwd, **environment):
     removed = ('HOME', 'XDG_CACHE_HOME', 'SLIMTUNE_CACHE')
     kept = {name: text for name, text in os.environ.items() if name not in removed}
     code = f'from slimtune import terminal; terminal.setup()\nfrom slimtune.storage import cache\n{code}'
-    ended = subprocess.run([sys.executable, '-c', code], cwd=str(cwd), env=dict(kept, **environment), check=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=str(cwd),
+        env=dict(kept, **environment),
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return ended.stdout.decode('utf-8')
 
 

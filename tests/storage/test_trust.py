@@ -15,7 +15,8 @@ open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'was_run'), 'w').c
 
 @pytest.fixture
 def received(trained, tmp_path):
-    """A copy of a train folder whose run.json names a module beside it; `was_run` appears there when the module runs."""
+    """A copy of a train folder whose run.json names a module beside it; `was_run` appears there when the
+    module runs."""
     shutil.copytree(str(trained / 'pic_lenet'), str(tmp_path / 'received'))
     (tmp_path / 'received' / 'notes.py').write_text(MODULE)
     return tmp_path / 'received'
@@ -29,7 +30,8 @@ def name_module(folder, module):
 
 
 @pytest.mark.parametrize('command', ['eval', 'export'])
-@pytest.mark.parametrize('module', ['received/notes.py', '~/received/notes.py', '$HOME/received/notes.py', 'ABSOLUTE'])
+@pytest.mark.parametrize('module', ['received/notes.py', '~/received/notes.py', '$HOME/received/notes.py',
+                                    'ABSOLUTE'])
 def test_a_received_folder_runs_no_module(command, module, received, here, monkeypatch):
     monkeypatch.setenv('HOME', str(received.parent))
     module = module.replace('ABSOLUTE', str(received / 'notes.py'))
@@ -48,15 +50,16 @@ def test_predict_needs_no_module_and_runs_none(received, digits, here):
 
 def test_a_typed_module_is_run(received, here):
     name_module(received, 'elsewhere.py')
-    here('eval', 'received', '--dataset-module', 'received/notes.py', code=1)       # it finds no records of its own
+    # it finds no records of its own
+    here('eval', 'received', '--dataset-module', 'received/notes.py', code=1)
     assert (received / 'was_run').exists()
 
 
 def test_the_module_of_the_users_own_training_is_run_again_until_it_changes(grey_records, here, tmp_path):
     module = tmp_path / 'mine.py'
     module.write_text(MODULE)
-    here('train', '--dataset-dir', grey_records, '--dataset-module', 'mine.py', '--model', 'lenet', '--train-dir', 'net',
-         '--max-number-of-steps', 1, '--batch-size', 4)
+    here('train', '--dataset-dir', grey_records, '--dataset-module', 'mine.py', '--model', 'lenet',
+         '--train-dir', 'net', '--max-number-of-steps', 1, '--batch-size', 4)
     assert 'of 12 images' in here('eval', 'net')
     assert 'on 12 images of validation' in here('export', 'net')
     shutil.copytree('net', 'copied')
