@@ -1,32 +1,12 @@
 """`slimtune train`: fine-tunes a net, as slim's train_image_classifier.py does."""
-import dataclasses
-import os
-
-from slimtune import options
-from slimtune.checkpoints import checkpoint
-from slimtune.datasets import dataset_factory
-from slimtune.errors import UserError
-from slimtune.training import initial_weights, train
+from slimtune.commands.data_set import data_set
+from slimtune.terminal import next_step
+from slimtune.training import training_options
+from slimtune.training.train import train
 
 
 def run(request):
-    """The command: fills in what the folder form leaves open, trains, and says what to type next."""
-    data_options, run_options = request[options.Data], request[options.Run]
-    folder = data_options.dataset_dir
-    if not folder:
-        raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
-    if data_options.dataset_module:
-        name = dataset_factory.load_module(data_options.dataset_module, request.typed.get('dataset_name'))
-        data_options = dataclasses.replace(data_options, dataset_name=name)
-    elif request.folder_form:
-        data_options = dataclasses.replace(data_options, dataset_name=train.found_or_converted(folder, data_options.dataset_name))
-    if not run_options.train_dir:
-        beside = '%s_%s' % (os.path.abspath(folder), request[options.Net].model_name)
-        run_options = dataclasses.replace(run_options, train_dir=os.path.relpath(beside))
-    start = request[options.Start]
-    if request.folder_form and not start.checkpoint_path and not checkpoint.find_latest(run_options.train_dir):
-        start = dataclasses.replace(start, checkpoint_path=initial_weights.published_checkpoint(
-            request[options.Net].model_name, start, request[options.Cache].cache_dir))
-    train.train(data_options, request[options.Net], start, run_options, request[options.Schedule],
-          request[options.Optimizer], request[options.Cache], request[options.Engine], request[options.Machines],
-          request.folder_form)
+    """The command."""
+    options = training_options.from_request(request, data_set(request))
+    train(options)
+    next_step('eval', options.run.train_dir)

@@ -58,5 +58,5 @@ def test_a_plain_saver_reads_ours_and_ours_goes_on_from_its_own(trained, here, t
         saver.save(session, os.path.join('theirs', 'model.ckpt'), global_step=step)
 
     said = here(*(['train', '--train_dir=theirs'] + words[2:] + ['--max_number_of_steps=3']))
-    assert 'step 2' in said and 'begun afresh' not in said
+    assert 'step 2' in said and 'started afresh' not in said
     assert values(tmp_path / 'theirs')['global_step'] == 3

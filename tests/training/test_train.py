@@ -143,7 +143,7 @@ def test_restart_begins_anew_and_keeps_what_was_there(records, here, values):
     words = ['train', '--model=lenet', '--batch_size=2', '--train_dir=there'] + records
     here(*words + ['--max_number_of_steps=3'])
     said = here(*words + ['--max_number_of_steps=2', '--restart'])
-    assert 'what there held is now there.before-1' in said and 'Resuming' not in said
+    assert 'Starting over; the previous run was moved to there.before-1' in said and 'Resuming' not in said
     assert values('there')['global_step'] == 2 and values('there.before-1')['global_step'] == 3
 
 
