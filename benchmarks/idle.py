@@ -1,7 +1,7 @@
 """How long a step that trains all of inception_v3 waits for its images.
 
-`python -m benchmarks.idle FOLDER` prints the share of a step and the images a second that the pipeline gives alone.
-FOLDER holds the records `flowers`.
+`python -m benchmarks.idle FOLDER` prints the part of a step, and the images per second of the input pipeline
+alone. FOLDER holds the data set `flowers`.
 """
 import sys
 import time
@@ -24,11 +24,12 @@ def main(folder):
     with tf.Graph().as_default():
         global_step = tf.train.create_global_step()
         images, labels = input_pipeline.training_batches(dataset, inputs, BATCH, 0, 0)
-        logits, end_points = nets_factory.get_network_fn('inception_v3', len(dataset.class_names), 0.00004, True)(images)
+        network_fn = nets_factory.get_network_fn('inception_v3', len(dataset.class_names), 0.00004, True)
+        logits, end_points = network_fn(images)
         loss = tf.add_n(losses.losses(logits, end_points, labels, len(dataset.class_names), 0.0)
                         + tf.losses.get_regularization_losses())
-        step = train.training_step(schedule.optimizer(options.Optimizer(), tf.constant(0.001)), loss, tf.trainable_variables(),
-                                   global_step, None)
+        optimizer = schedule.optimizer(options.Optimizer(), tf.constant(0.001))
+        step = train.training_step(optimizer, loss, tf.trainable_variables(), global_step, None)
         with tf.Session(config=session_config(bfloat16=trains_in_bfloat16())) as session:
             session.run(tf.global_variables_initializer())
             for _ in range(BEFORE):
@@ -42,7 +43,7 @@ def main(folder):
 
 
 def waiting(session, step):
-    """The share of a step's time in which its images were waited for."""
+    """The part of a step's time in which it waits for its images."""
     traced = tf.RunMetadata()
     begun = time.time()
     session.run(step, options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=traced)

@@ -5,7 +5,7 @@ from PIL import Image
 
 
 def some(data, count, split='train'):
-    """The paths of `count` of the flowers, of all classes, over and over where there are fewer."""
+    """The paths of `count` flowers of all classes, repeated where there are fewer."""
     source = os.path.join(data, 'flowers', split)
     every = sorted(os.path.join(path, name) for path, _, names in os.walk(source) for name in names)
     step = max(1, len(every) // count)
@@ -13,22 +13,23 @@ def some(data, count, split='train'):
 
 
 def repeated(data, place, count):
-    """Makes PLACE/train with `count` flowers in folders by class, each a file of its own, and returns PLACE."""
+    """Makes PLACE/train with `count` flowers in class folders, each a file of its own, and returns PLACE."""
     if not os.path.isdir(place):
         for number, path in enumerate(some(data, count)):
             target = os.path.join(place, 'train', os.path.basename(os.path.dirname(path)))
             os.makedirs(target, exist_ok=True)
             with open(path, 'rb') as f:
                 encoded = f.read()
-            # Behind the end of a JPEG nothing is read: each copy is an image of its own.
-            with open(os.path.join(target, '%05d_%s' % (number, os.path.basename(path))), 'wb') as f:
-                f.write(encoded + b'%d' % number)
+            # Decoders ignore what follows the end of a JPEG: the copies differ as files, not as images.
+            with open(os.path.join(target, f'{number:05d}_{os.path.basename(path)}'), 'wb') as f:
+                f.write(encoded + str(number).encode())
     return place
 
 
 def enlarged(data, place, count, size=(2560, 1920)):
-    """Makes PLACE with `count` validation flowers of this size, smoothly enlarged, and returns their paths."""
+    """Makes PLACE with `count` validation flowers, enlarged to this size, and returns their paths."""
     os.makedirs(place, exist_ok=True)
     for number, path in enumerate(some(data, count, 'validation')):
-        Image.open(path).convert('RGB').resize(size, Image.BICUBIC).save(os.path.join(place, '%03d.jpg' % number), quality=92)
+        image = Image.open(path).convert('RGB').resize(size, Image.BICUBIC)
+        image.save(os.path.join(place, f'{number:03d}.jpg'), quality=92)
     return sorted(os.path.join(place, name) for name in os.listdir(place))

@@ -1,4 +1,4 @@
-"""The image of a run: how many times faster, and how many times were aimed at."""
+"""The chart of a run: measured and targeted ratios to slim's way."""
 
 
 def draw(path, measured, targets, title):
@@ -11,10 +11,10 @@ def draw(path, measured, targets, title):
         return
     figure, axes = pyplot.subplots(figsize=(9, 0.6 * len(names) + 1.5))
     axes.barh(names, [measured[name]['ratio'] for name in names], color='#4477aa', label='measured')
-    axes.plot([targets[name] for name in names if targets[name]], [name for name in names if targets[name]], 'k|', markersize=22,
-              label='target')
+    targeted = [name for name in names if targets[name]]
+    axes.plot([targets[name] for name in targeted], targeted, 'k|', markersize=22, label='target')
     axes.set_xscale('log')
-    axes.set_xlabel('times as fast as the slim way')
+    axes.set_xlabel('times as fast as slim\'s way')
     axes.set_title(title, fontsize=9)
     axes.invert_yaxis()
     axes.legend(loc='lower right')

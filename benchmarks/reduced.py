@@ -1,7 +1,7 @@
-"""What decoding at half the size would do to answers: `python -m benchmarks.reduced DATA IMAGE …` prints a line.
+"""What decoding at half the size would change: `python -m benchmarks.reduced DATA IMAGE …` prints a line.
 
-DATA holds the real weights of mobilenet_v1. Inception's evaluation reads single pixels, so that an image whose pixels were
-averaged in twos is another image to it.
+DATA holds the real weights of mobilenet_v1. Inception's evaluation reads single pixels; an image whose pixels
+are averages of two times two is another image to it.
 """
 import os
 import sys
@@ -11,27 +11,29 @@ from PIL import Image
 
 from slimtune import options
 from slimtune.checkpoints import restored_model
+from slimtune.images import prepare
+from slimtune.images.model_input import Input
 from slimtune.inference import agreement, engines
-from slimtune.preprocessing import evaluation
 
 NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 224
 
 
 def main(data, paths):
     """Compares the logits of images decoded whole and at half their size."""
-    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), {}, options.Net(model_name=NET), SIZE, None, False)
+    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), options.Net(model_name=NET), image_size=SIZE)
     running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
-    print('a logit moves by up to %.0f%% of the largest, and %d of %d answers change (%s, real weights; allowed: %.0f%%)' % (
-        100 * np.abs(half - whole).max() / np.abs(whole).max(), (half.argmax(1) != whole.argmax(1)).sum(), len(paths), NET,
-        100 * agreement.LARGEST_ERROR))
+    moved = np.abs(half - whole).max() / np.abs(whole).max()
+    changed = (half.argmax(1) != whole.argmax(1)).sum()
+    print(f'half-size decoding changed {changed} of {len(paths)} predictions and moved a logit by up to '
+          f'{moved:.0%} of the largest ({NET}, real weights; allowed: {agreement.LARGEST_ERROR:.0%})')
 
 
 def prepared(path, scale):
     """An image as the net's input, decoded at 1 / scale of its size: float32 [SIZE, SIZE, 3]."""
     with Image.open(path) as image:
         image.draft('RGB', tuple(side // scale for side in image.size))
-        return evaluation.evaluate_array('inception', np.asarray(image), SIZE, SIZE)
+        return prepare.evaluate_pixels(np.asarray(image), Input('inception', SIZE))
 
 
 if __name__ == '__main__':

@@ -20,7 +20,8 @@ def convert(folder, path, threads=1):
             with open(sample_image[0], 'rb') as f:
                 data = f.read()
             height, width, _ = session.run(image, {encoded: data}).shape
-            return dataset_utils.image_to_tfexample(data, b'jpg', height, width, sample_image[1]).SerializeToString()
+            example = dataset_utils.image_to_tfexample(data, b'jpg', height, width, sample_image[1])
+            return example.SerializeToString()
 
         for record in pool.map(read, sample_images):
             writer.write(record)

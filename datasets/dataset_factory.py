@@ -1,20 +1,16 @@
 """Finds a data set by its name: `get_dataset`, with slim's signature, returns what slim's DatasetDataProvider takes.
 
-A data set is a folder that `slimtune convert` wrote (its manifest says everything), a module of this package that
-registers itself, the user's own module (`load_module`), or simply shards of the right name beside a label file.
+A data set is a folder that `slimtune convert` wrote, whose manifest describes it; a module of this package that registers
+itself; the user's own module (`load_module`); or simply shards of the expected names beside a label file.
 """
-import collections
 import dataclasses
-import glob
 import importlib
 import os
-import pkgutil
-import re
 
-from slimtune.datasets import labels, manifest, records
+from slimtune.datasets import labels, manifest, published_data, shards
 from slimtune.errors import UserError, nearest
 from slimtune.storage import atomic
-from slimtune.terminal import say, warn
+from slimtune.terminal import warn
 
 #: What slim's readers call the parts of a record.
 DESCRIPTIONS = {
@@ -22,17 +18,17 @@ DESCRIPTIONS = {
     'label': 'A single integer between 0 and the number of classes.',
     'object/bbox': 'A list of bounding boxes; empty where the records have none.',
 }
-_SHARD = re.compile(r'(.*[-_])(\d{5})-of-(\d{5})(.*)')
-_COUNTING_IS_LONG = 1 << 30     # bytes
+#: What held-out splits are called, the preferred one first.
+HELD_OUT = ('validation', 'val', 'valid', 'dev', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """What a module says about its data set; what lies in the folder says it better.
+    """What a module states about its data set; what lies in the folder is preferred.
 
-    splits: {split: images, or None where unknown}. file_pattern: file names with %s for the split. class_names: by
-    label, or None. channels: 1 where the records, being older than ours, do not say that they are grey. get_split:
-    slim's function of a user's module.
+    splits: {split: number of images, or None where unknown}. file_pattern: see `shards`. class_names: by label, or None.
+    channels: 1 where the records, which slim wrote, do not state that their images are grey. get_split: slim's function of
+    a user's module.
     """
     name: str
     num_classes: int
@@ -47,9 +43,9 @@ _registered = {}
 
 
 def register(name, splits, class_names=None, num_classes=None, file_pattern=None, channels=None):
-    """Makes a data set known by its name; the fields are DataSet's. Returns slim's `get_split` for it."""
+    """Registers a data set under its name; the arguments are DataSet's fields. Returns slim's `get_split` for it."""
     _registered[name] = DataSet(name, num_classes or len(class_names), dict(splits),
-                                file_pattern or default_pattern(name), class_names, channels)
+                                file_pattern or shards.default_patterns(name)[0], class_names, channels)
 
     def get_split(split_name, dataset_dir, file_pattern=None, reader=None):
         return get_dataset(name, split_name, dataset_dir, file_pattern, reader)
@@ -58,21 +54,16 @@ def register(name, splits, class_names=None, num_classes=None, file_pattern=None
 
 
 def register_module(name, module):
-    """Makes a user's module known that has slim's `get_split`, and what it says beside it."""
+    """Registers a user's module that has slim's `get_split`, with the constants that slim's modules have."""
     _registered[name] = DataSet(name, getattr(module, '_NUM_CLASSES', None), getattr(module, 'SPLITS_TO_SIZES', {}),
-                                getattr(module, '_FILE_PATTERN', default_pattern(name)), get_split=module.get_split)
-
-
-def default_pattern(name):
-    """The names of the shards that convert writes."""
-    return name + '_%s_*.tfrecord'
+                                getattr(module, '_FILE_PATTERN', shards.default_patterns(name)[0]), get_split=module.get_split)
 
 
 def registered():
     """The registered data sets by name; on first use guangdong and the published ones register themselves."""
-    from slimtune.datasets import guangdong, published  # noqa: F401
-    for _, module, _ in pkgutil.iter_modules(published.__path__):
-        importlib.import_module('slimtune.datasets.published.' + module)
+    from slimtune.datasets import guangdong  # noqa: F401
+    for module in published_data.names():
+        importlib.import_module(f'slimtune.datasets.published.{module}')
     return _registered
 
 
@@ -88,76 +79,89 @@ def load_module(path, name=None):
 
 
 def num_classes(name):
-    """How many classes a registered data set has; no data needed. Raises UserError for a name nobody registered."""
-    known = registered().get(name)
-    if known is None or known.num_classes is None:
-        raise UserError('how many classes has %s? It is none of %s: add --dataset-dir or --dataset-module'
-                        % (name, ', '.join(names())))
-    return known.num_classes
+    """How many classes a registered data set has; no data needed. Raises UserError for a name that is not registered."""
+    entry = registered().get(name)
+    if entry is None or entry.num_classes is None:
+        raise UserError(f'how many classes does {name} have? It is none of {", ".join(names())}: add --dataset-dir or '
+                        '--dataset-module')
+    return entry.num_classes
 
 
 def class_names(name, dataset_dir=None):
-    """The names of the classes by label: the folder's manifest or label files, else the module's. None if nobody knows.
+    """The names of the classes by label: of the folder's manifest or label files, else of the module. None if unknown.
 
     Raises UserError where manifest and label files disagree.
     """
-    found = None
+    in_folder = None
     if dataset_dir and os.path.isdir(dataset_dir):
-        atomic.settle(dataset_dir)
-        written = manifest.load(dataset_dir)
-        found = labels.known(dataset_dir, written if written and written.name == name else None)
-    known = registered().get(name)
-    return found or (known and known.class_names)
+        in_folder = labels.in_folder(dataset_dir, _manifest(name, dataset_dir))
+    entry = registered().get(name)
+    return in_folder or (entry and entry.class_names)
 
 
 def get_dataset(name, split_name, dataset_dir, file_pattern=None, reader=None):
     """A split of a data set as a slim.dataset.Dataset, checked: every shard there and whole, every label in range.
 
-    dataset_dir: its folder; '' gives what the module says, without images. file_pattern: names of the shards in
+    dataset_dir: its folder; '' gives what the module states, without images. file_pattern: names of the shards in
     `dataset_dir`, %s being the split. reader: slim's; TFRecords by default.
-    Beside slim's fields (data_sources: list of paths, num_samples, num_classes, labels_to_names, ...) it has name,
-    split_name, dataset_dir, class_names (by label), per_class (images by label) and channels (1 or 3).
-    Raises UserError for an unknown name or split, missing, empty, stale or damaged shards and labels out of range.
+    Beside slim's fields (data_sources: list of paths, num_samples, num_classes, labels_to_names, ...) it has the fields of
+    `describe`. Raises UserError for an unknown name or split, missing, empty, stale or damaged shards and labels out of
+    range.
     """
     if dataset_dir == '':
         return _without_folder(name, split_name)
     if not dataset_dir:
         raise UserError('which data? Add --dataset-dir, the folder of the records that convert wrote')
     if not os.path.isdir(dataset_dir):
-        raise UserError('no folder %s: --dataset-dir is the folder of the records that convert wrote' % dataset_dir)
-    atomic.settle(dataset_dir)
-    known = registered().get(name)
-    if known and known.get_split:
+        raise UserError(f'no folder {dataset_dir}: --dataset-dir is the folder of the records that convert wrote')
+    entry = registered().get(name)
+    if entry and entry.get_split:
+        atomic.settle(dataset_dir)
         from slimtune.datasets import user_module
-        return user_module.split(known, split_name, dataset_dir, file_pattern, reader)
-    written = manifest.load(dataset_dir)
-    if written and written.name == name and not file_pattern:
-        split = _split_of(written.splits, split_name, name)
+        return user_module.split(entry, split_name, dataset_dir, file_pattern, reader)
+    written = None if file_pattern else _manifest(name, dataset_dir)
+    if written:
+        if split_name not in split_names(name, dataset_dir):
+            raise unknown_split(name, split_name, split_names(name, dataset_dir))
         return describe(name, split_name, dataset_dir, written.shards(split_name, dataset_dir),
-                        labels.known(dataset_dir, written), split['per_class'], written.channels, reader)
-    patterns = [file_pattern] if file_pattern else [known.file_pattern] if known else []
-    paths = find_shards(name, split_name, dataset_dir, patterns + [default_pattern(name)], known, written)
-    counts, channels = count(paths)
-    found = class_names(name, dataset_dir)
-    if not found and not known:
-        raise UserError('no label.txt in %s: write one there, the names of the classes by label, a line each'
-                        % dataset_dir)
-    found = found or ['class %d' % label for label in range(known.num_classes)]
-    per_class = by_label(counts, len(found), name)
-    if known:
-        compare(known.splits.get(split_name), sum(per_class), name, split_name)
-    return describe(name, split_name, dataset_dir, paths, found, per_class, (known and known.channels) or channels,
+                        labels.in_folder(dataset_dir, written), written.splits[split_name].per_class, written.channels, reader,
+                        written.generation(split_name))
+    files = _find_shards(entry, name, split_name, dataset_dir, file_pattern)
+    counts, channels = shards.count(files)
+    of_labels = class_names(name, dataset_dir)
+    if not of_labels and not entry:
+        raise UserError(f'no label.txt in {dataset_dir}: write one there, the names of the classes by label, one per line')
+    of_labels = of_labels or _numbered_classes(entry.num_classes)
+    per_class = shards.by_label(counts, len(of_labels), name)
+    if entry:
+        compare(entry.splits.get(split_name), sum(per_class), name, split_name)
+    return describe(name, split_name, dataset_dir, files, of_labels, per_class, (entry and entry.channels) or channels,
                     reader)
 
 
+def _manifest(name, dataset_dir):
+    """The manifest of a folder, where it is that of the data set `name`; else None. Finishes what a killed convert left."""
+    atomic.settle(dataset_dir)
+    written = manifest.load(dataset_dir)
+    return written if written and written.name == name else None
+
+
 def _without_folder(name, split_name):
-    """What a data set's module knows, and no images: slim's export script gives no folder, it asks for the classes alone."""
-    found = class_names(name) or ['class %d' % label for label in range(num_classes(name))]
-    return describe(name, split_name, '', [], found, [], registered()[name].channels or 3)
+    """What a data set's module states, without images: slim's export script gives no folder and needs the classes alone."""
+    of_labels = class_names(name) or _numbered_classes(num_classes(name))
+    return describe(name, split_name, '', [], of_labels, [], registered()[name].channels or 3)
 
 
-def describe(name, split_name, dataset_dir, paths, found, per_class, channels, reader=None):
-    """The slim.dataset.Dataset of these shards. found: the classes' names. per_class: records by label."""
+def _numbered_classes(number):
+    return [f'class {label}' for label in range(number)]
+
+
+def describe(name, split_name, dataset_dir, paths, of_labels, per_class, channels, reader=None, generation=''):
+    """The slim.dataset.Dataset of these shards. of_labels: the class names by label. per_class: images by label.
+
+    Beside slim's fields it has name, split_name, dataset_dir, class_names (by label), per_class, channels (1 or 3) and,
+    for `check_unchanged`, shard_states (see shards.states) and generation (see Manifest).
+    """
     from slimtune.runtime import slim, tf
     decoder = slim.tfexample_decoder
     keys = {
@@ -174,131 +178,96 @@ def describe(name, split_name, dataset_dir, paths, found, per_class, channels, r
     }
     return slim.dataset.Dataset(
         data_sources=paths, reader=reader or tf.TFRecordReader, decoder=decoder.TFExampleDecoder(keys, items),
-        num_samples=sum(per_class), items_to_descriptions=dict(DESCRIPTIONS), num_classes=len(found),
-        labels_to_names=dict(enumerate(found)), class_names=list(found), per_class=list(per_class), channels=channels,
-        name=name, split_name=split_name, dataset_dir=dataset_dir)
+        num_samples=sum(per_class), items_to_descriptions=dict(DESCRIPTIONS), num_classes=len(of_labels),
+        labels_to_names=dict(enumerate(of_labels)), class_names=list(of_labels), per_class=list(per_class), channels=channels,
+        name=name, split_name=split_name, dataset_dir=dataset_dir, shard_states=shards.states(paths),
+        generation=generation)
+
+
+def check_unchanged(dataset):
+    """Raises UserError where the shards of a data set that get_dataset gave were replaced or removed since then.
+
+    Long work on a data set calls it now and then, and before its result counts: convert replaces shards under the same
+    names. Shards that were written again with the same content have not changed.
+    """
+    if shards.states(dataset.data_sources) == dataset.shard_states:
+        return
+    written = _manifest(dataset.name, dataset.dataset_dir) if os.path.isdir(dataset.dataset_dir) else None
+    if not (written and dataset.generation and written.generation(dataset.split_name) == dataset.generation):
+        raise UserError(f'the records of {dataset.name} in {dataset.dataset_dir} were replaced while they were being read: '
+                        'start the command again')
+    written.shards(dataset.split_name, dataset.dataset_dir)
 
 
 def names_in(folder):
-    """The names of the data sets whose training shards lie in `folder`, sorted."""
-    return sorted(_splits_there(folder, '%s_train_*.tfrecord')) if os.path.isdir(folder) else []
+    """The names of the data sets that have training shards in `folder`, sorted; those of slim's own scripts too."""
+    if not os.path.isdir(folder):
+        return []
+    by_slim = {name for name, entry in registered().items()
+               if not entry.get_split and shards.paths(folder, entry.file_pattern, 'train')}
+    strictly, loosely = (shards.splits(folder, '%s_train_' + ending) for ending in ('?????-of-?????.tfrecord', '*.tfrecord'))
+    return sorted(by_slim | (strictly or loosely))
 
 
 def split_names(name, dataset_dir):
     """The splits of a data set in `dataset_dir` that hold images: a list, [] where there are none.
 
-    They are the manifest's; without a manifest those of which shards lie in the folder; for the user's own module those that
-    it declares and has files for. Raises UserError for a damaged manifest. Whether the shards are whole is not asked here:
-    get_dataset finds out, so that a damaged split is an error and never taken for one that does not exist.
+    They are the manifest's; without a manifest those of which shards lie in the folder; for the user's own module those
+    that it declares and has files for. Raises UserError for a damaged manifest. Whether the shards are whole is not looked
+    at: get_dataset does that, so that a damaged split is an error and never taken for one that does not exist.
     """
     if not dataset_dir or not os.path.isdir(dataset_dir):
         return []
-    atomic.settle(dataset_dir)
-    known = registered().get(name)
-    if known and known.get_split and known.splits:
+    entry = registered().get(name)
+    if entry and entry.get_split and entry.splits:
         from slimtune.datasets import user_module
-        return [split for split in known.splits if user_module.sources(known, split, dataset_dir)]
-    written = manifest.load(dataset_dir)
-    if written and written.name == name:
-        return [split for split, facts in written.splits.items() if facts['images']]
-    found = _splits_there(dataset_dir, default_pattern(name))
-    # A pattern such as imagenet's %s-* fits many files: only the module's own splits count
-    declared = _splits_there(dataset_dir, known.file_pattern).intersection(known.splits) if known else set()
-    return sorted(found | declared)
-
-
-#: What held-out splits are called, the preferred one first.
-HELD_OUT = ('validation', 'val', 'valid', 'dev', 'test')
+        return [split for split in entry.splits if user_module.sources(entry, split, dataset_dir)]
+    written = _manifest(name, dataset_dir)
+    if written:
+        return [split for split, content in written.splits.items() if content.images]
+    # A pattern such as imagenet's fits many files: only the module's own splits count
+    declared = shards.splits(dataset_dir, entry.file_pattern).intersection(entry.splits) if entry else set()
+    strictly, loosely = (shards.splits(dataset_dir, pattern) for pattern in shards.default_patterns(name))
+    return sorted(declared | (strictly or loosely))
 
 
 def held_out_split(name, dataset_dir, preferred=None, trained_on=None):
-    """The split of a data set to test on, or None. preferred: taken where it exists. trained_on: a split that is not taken."""
+    """The split of a data set to test on, or None. preferred: taken where it exists. trained_on: a split that is not."""
     splits = split_names(name, dataset_dir)
     return next((split for split in (preferred,) + HELD_OUT if split in splits and split != trained_on), None)
 
 
-def find_shards(name, split_name, dataset_dir, patterns, known=None, written=None):
-    """The paths of a split's shards, by the first of the patterns that finds any, sorted. Raises UserError."""
+def _find_shards(entry, name, split_name, dataset_dir, file_pattern):
+    """The paths of a split's shards, by the first pattern that fits any file. entry: its DataSet, or None.
+
+    Raises UserError that says what the folder holds instead.
+    """
+    own = [file_pattern] if file_pattern else [entry.file_pattern] if entry else []
+    patterns = own + shards.default_patterns(name)
     for pattern in patterns:
-        paths = sorted(glob.glob(os.path.join(glob.escape(dataset_dir), _for_split(pattern, split_name))))
-        if paths:
-            return complete(paths)
-    splits = sorted(set().union(*[_splits_there(dataset_dir, pattern) for pattern in patterns]))
-    if splits or known and split_name not in known.splits:
-        return _split_of(dict.fromkeys(splits or known.splits), split_name, name)
-    there = [written.name] if written else names_in(dataset_dir)
-    if there:
-        raise UserError('%s holds the data set %s, not %s: add --dataset-name %s'
-                        % (dataset_dir, ' and '.join(there), name, there[0]))
-    close = [] if known else nearest(name, names(), 1)
-    raise UserError('no data set %s in %s: expected %s there%s' % (
-        name, dataset_dir, _for_split(patterns[0], split_name), '; did you mean %s?' % close[0] if close else ''))
+        files = shards.paths(dataset_dir, pattern, split_name)
+        if files:
+            return shards.complete(files)
+    splits = sorted(set().union(*[shards.splits(dataset_dir, pattern) for pattern in patterns]))
+    if splits or entry and split_name not in entry.splits:
+        raise unknown_split(name, split_name, splits or entry.splits)
+    written = manifest.load(dataset_dir)
+    in_folder = [written.name] if written else names_in(dataset_dir)
+    if in_folder:
+        raise UserError(f'{dataset_dir} holds the data set {" and ".join(in_folder)}, not {name}: add --dataset-name '
+                        f'{in_folder[0]}')
+    similar = [] if entry else nearest(name, names(), 1)
+    raise UserError(f'no data set {name} in {dataset_dir}: expected {shards.for_split((own or patterns)[-1], split_name)} there'
+                    + (f'; did you mean {similar[0]}?' if similar else ''))
 
 
-def complete(paths):
-    """Returns the paths of shards, sorted, if they are one whole set. Raises UserError naming what is wrong with it."""
-    sets = collections.defaultdict(set)
-    for path in paths:
-        match = _SHARD.fullmatch(path)
-        if match:
-            sets[match.group(1), int(match.group(3)), match.group(4)].add(int(match.group(2)))
-    for (stem, total, ending), numbers in sorted(sets.items()):
-        missing = sorted(set(range(total)) - numbers)
-        if missing:
-            raise UserError('%s%05d-of-%05d%s is missing: convert the images again, or bring it back'
-                            % (stem, missing[0], total, ending))
-    if len(sets) > 1:
-        raise UserError('more than one set of shards: %s: remove the stale one' % ' and '.join(
-            '%s*-of-%05d%s' % key for key in sorted(sets)))
-    return sorted(paths)
-
-
-def count(paths):
-    """Counts records, once: ({label: records}, channels). Raises UserError for empty and damaged files."""
-    size = sum(os.path.getsize(path) for path in paths)
-    if size > _COUNTING_IS_LONG:
-        say('Counting the records of %d files (%.1f GB): there is no %s that says how many.'
-            % (len(paths), size / 1e9, manifest.NAME))
-    shards = [records.scan(path) for path in paths]
-    return sum((shard.labels for shard in shards), collections.Counter()), max(shard.channels for shard in shards)
-
-
-def by_label(counts, classes, name):
-    """{label: records} as a list by label. Raises UserError for labels that are not 0 to classes-1."""
-    low, high = min(counts), max(counts)
-    if low < 0 or high >= classes:
-        raise UserError('%s: labels are %d to %d in the records, but with %d classes they must be 0 to %d: %s' % (
-            name, low, high, classes, classes - 1,
-            'number them from 0 on' if (low, high) == (1, classes) else 'put every class into label.txt'))
-    return [counts.get(label, 0) for label in range(classes)]
-
-
-def compare(said, counted, name, split_name):
-    """Says loudly where a module's count of a split is wrong."""
-    if said not in (None, counted):
-        warn('the module of %s says that %s has %d images, but its records hold %d: using %d'
-             % (name, split_name, said, counted, counted))
+def compare(stated, counted, name, split_name):
+    """Warns where a module states another number of images than its records hold."""
+    if stated not in (None, counted):
+        warn(f'the module of {name} states that {split_name} has {stated} images, but its records hold {counted}: '
+             f'using {counted}')
 
 
 def unknown_split(name, split_name, splits):
-    """The error for a split that a data set has not."""
-    return UserError('%s has no split %s: choose from %s' % (name, split_name, ', '.join(splits) or 'none'))
-
-
-def _split_of(splits, split_name, name):
-    """splits[split_name]; a UserError where there is none or it is empty."""
-    usable = [split for split, facts in splits.items() if facts is None or facts['images']]
-    if split_name not in usable:
-        raise unknown_split(name, split_name, usable)
-    return splits[split_name]
-
-
-def _for_split(pattern, split):
-    return pattern % split if '%s' in pattern else pattern
-
-
-def _splits_there(dataset_dir, pattern):
-    """The splits of which files lie in the folder."""
-    expression = re.compile(re.escape(pattern).replace(re.escape('%s'), '(.+?)', 1).replace(r'\*', '.*'))
-    matches = [expression.fullmatch(name) for name in os.listdir(dataset_dir)]
-    return {match.group(1) for match in matches if match and match.groups()}
+    """The error for a split that a data set does not have."""
+    return UserError(f'{name} has no split {split_name}: choose from {", ".join(splits) or "none"}')

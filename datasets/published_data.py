@@ -1,20 +1,38 @@
-"""What the module of a published data set says about its archives, and what it reads from them."""
+"""The published data sets: one module each in slimtune.datasets.published, which is all there is to add.
+
+Such a module registers its name, classes and splits (dataset_factory.register) and defines RELEASE, a Release: where its
+archives are, how to read them, and which net to train first.
+"""
 import collections
+import importlib
 import io
+import pkgutil
 
-#: How a data set is published. archives: archives.Archives to fetch; none where the user must bring them. shards:
-#: {split: (pattern of slim's file names, how many)}. read: function of ({archive's name: path}), or of the user's folder,
-#: that returns Contents. needs: what the user's folder must hold.
-Published = collections.namedtuple('Published', 'archives shards read needs')
-Published.__new__.__defaults__ = ('',)
+from slimtune.datasets import published
 
-#: class_names: by label. splits: {split: [Image, ...]}, in the order of the records.
+#: How a data set is published. archives: archives.Archives to fetch; none where the user must bring them.
+#: shards: {split: (pattern of slim's file names, their number)}. read: function of {archive's name: path}, or of the
+#: user's folder, that returns Contents. first_net: the net to train first. needs: what the user's folder must hold.
+Release = collections.namedtuple('Release', 'archives shards read first_net needs')
+Release.__new__.__defaults__ = ('',)
+
+#: class_names: by label. splits: {split: [PublishedImage, ...]}, in the order of the records.
 Contents = collections.namedtuple('Contents', 'class_names splits')
 
 #: label: an integer. name: of its file. read: function that returns the encoded image. features: {key: [values]} of its
 #: record, beside those that every record has.
-PublishedImage = collections.namedtuple('Image', 'label name read features')
+PublishedImage = collections.namedtuple('PublishedImage', 'label name read features')
 PublishedImage.__new__.__defaults__ = (None,)
+
+
+def names():
+    """The names of the published data sets, sorted. Imports none of them."""
+    return sorted(module for _, module, _ in pkgutil.iter_modules(published.__path__))
+
+
+def release(name):
+    """The Release of a published data set."""
+    return importlib.import_module(f'{published.__name__}.{name}').RELEASE
 
 
 def png(planes, size):

@@ -3,11 +3,12 @@
 v1: Howard et al. 2017, arXiv:1704.04861, table 1. v2: Sandler et al. 2018, arXiv:1801.04381, table 2.
 v3: Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. EdgeTPU: Gupta, Akin 2020, arXiv:2003.02838.
 
-v1's rows are layers.row's. A row of the others reads 'repeat expand depth kernel stride flags'. It is an inverted
-bottleneck: 1x1 to `expand` times the input's depth, depthwise, 1x1 to `depth`, and the input added where the shapes
-allow it; the stride is the first repeat's. Without an expansion ('-') it is a plain convolution. Flags: h hard swish
-instead of the table's activation, se squeeze and excite after the depthwise, fused the kernel in the expansion and no
-depthwise, new nothing is added, nbn no batch norm, pool the average of the map instead of all this.
+v1's rows are layers.row's. A row of the others reads 'repeat expand depth kernel stride flags'. It is an
+inverted bottleneck: 1x1 to `expand` times the input's depth, depthwise, 1x1 to `depth`, and the input added
+where the shapes allow it; the stride is the first repeat's. Without an expansion ('-') it is a plain
+convolution. Flags: h hard swish instead of the table's activation, se squeeze and excite after the depthwise,
+fused the kernel in the expansion and no depthwise, new nothing is added, nbn no batch norm, pool the average
+of the map instead of all this.
 """
 import collections
 import fractions
@@ -22,16 +23,16 @@ __getattr__ = slims_names_of(__name__)
 mobilenet_v2 = mobilenet_v3 = sys.modules[__name__]     # modules of slim's nets.mobilenet
 
 #: v1's rows after the first, (stride of the depthwise 3x3, depth of the 1x1).
-PAIRS_V1 = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512),
-            (2, 1024), (1, 1024)]
+PAIRS_V1 = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256),
+            (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512), (2, 1024), (1, 1024)]
 V1 = ['Conv2d_0:32 3x3 /2'] + [text for number, (stride, depth) in enumerate(PAIRS_V1, 1) for text in (
-    'Conv2d_%d_depthwise 3x3 /%d' % (number, stride), 'Conv2d_%d_pointwise:%d 1x1' % (number, depth))]
+    f'Conv2d_{number}_depthwise 3x3 /{stride}', f'Conv2d_{number}_pointwise:{depth} 1x1')]
 
 #: name: (activation, rows). The minimalistic ones are as v3, but without h, se and 5x5.
 TABLES = {
     'mobilenet_v2': (tf.nn.relu6, [
-        '1 - 32 3 2', '1 1 16 3 1', '2 6 24 3 2', '3 6 32 3 2', '4 6 64 3 2', '3 6 96 3 1', '3 6 160 3 2', '1 6 320 3 1',
-        '1 - 1280 1 1']),
+        '1 - 32 3 2', '1 1 16 3 1', '2 6 24 3 2', '3 6 32 3 2', '4 6 64 3 2', '3 6 96 3 1', '3 6 160 3 2',
+        '1 6 320 3 1', '1 - 1280 1 1']),
     'mobilenet_v3_large': (tf.nn.relu, [
         '1 - 16 3 2 h', '1 1 16 3 1', '1 4 24 3 2', '1 3 24 3 1', '3 3 40 5 2 se',
         '1 6 80 3 2 h', '1 200/80 80 3 1 h', '2 184/80 80 3 1 h', '2 6 112 3 1 h se', '3 6 160 5 2 h se',
@@ -41,9 +42,9 @@ TABLES = {
         '1 4 40 5 2 h se', '2 6 40 5 1 h se', '2 3 48 5 1 h se', '3 6 96 5 2 h se',
         '1 - 576 1 1 h', '1 - 576 7 1 pool', '1 - 1024 1 1 h nbn']),
     'mobilenet_edgetpu': (tf.nn.relu, [
-        '1 - 32 3 2', '1 1 16 3 1 fused', '1 8 32 3 2 fused', '3 4 32 3 1 fused', '1 8 48 3 2 fused', '3 4 48 3 1 fused',
-        '1 8 96 3 2', '3 4 96 3 1', '1 8 96 3 1 new', '3 4 96 3 1', '1 8 160 5 2', '3 4 160 5 1', '1 8 192 3 1',
-        '1 - 1280 1 1']),
+        '1 - 32 3 2', '1 1 16 3 1 fused', '1 8 32 3 2 fused', '3 4 32 3 1 fused', '1 8 48 3 2 fused',
+        '3 4 48 3 1 fused', '1 8 96 3 2', '3 4 96 3 1', '1 8 96 3 1 new', '3 4 96 3 1', '1 8 160 5 2',
+        '3 4 160 5 1', '1 8 192 3 1', '1 - 1280 1 1']),
 }
 hard_swish = lambda net: net * tf.nn.relu6(net + 3) / 6      # v3's section 5.2
 Row = collections.namedtuple('Row', 'end_point scope expand depth kernel stride rate flags activation')
@@ -59,7 +60,7 @@ def parse(table):
         scope = 'pool' if 'pool' in flags else 'Conv' if expand == '-' else 'expanded_conv'
         for number in range(int(repeat)):
             rows.append(Row(
-                'layer_%d' % (len(rows) + 1), scope + ('_%d' % scopes[scope] if scopes[scope] else ''),
+                f'layer_{len(rows) + 1}', scope + (f'_{scopes[scope]}' if scopes[scope] else ''),
                 None if expand == '-' else fractions.Fraction(expand), int(depth), min(int(kernel), largest),
                 1 if number else int(stride), 1, flags, hard_swish if 'h' in flags else activation))
             scopes[scope] += 1
@@ -68,18 +69,19 @@ def parse(table):
 
 def mobilenet_v1_arg_scope(is_training=True, weight_decay=None, stddev=0.09, regularize_depthwise=False,
                            batch_norm_decay=None, batch_norm_epsilon=None, net=NETS['mobilenet_v1']):
-    """slim's arg scope of v1. Depthwise weights are not regularized unless asked; what is None is as the record `net` has it."""
+    """slim's arg scope of v1; for what is None the value of the record `net` is used."""
     both = [slim.conv2d, slim.separable_conv2d]
     with layers.training(is_training=is_training):
         return layers.arg_scope(
-            weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon, batch_norm_scale=True,
-            activation_fn=tf.nn.relu6, net=net, regularized=both if regularize_depthwise else both[:1],
+            weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+            batch_norm_scale=True, activation_fn=tf.nn.relu6, net=net,
+            regularized=both if regularize_depthwise else both[:1],
             layers=dict.fromkeys(both, layers.start(stddev)))
 
 
 def training_scope(is_training=True, weight_decay=None, stddev=0.09, dropout_keep_prob=None, bn_decay=None,
                    net=NETS['mobilenet_v2']):
-    """slim's arg scope of v2, v3 and EdgeTPU; what is None is as the record `net` has it."""
+    """slim's arg scope of v2, v3 and EdgeTPU; for what is None the value of the record `net` is used."""
     keep_prob = 1 - net.dropout if dropout_keep_prob is None else dropout_keep_prob
     with slim.arg_scope([mobilenet], is_training=is_training, dropout_keep_prob=keep_prob):
         return mobilenet_v1_arg_scope(is_training, weight_decay, stddev, False, bn_decay, net=net)
@@ -102,7 +104,7 @@ def squeeze_excite(net):
 
 
 def divisible(depth, divisor=8, smallest=8):
-    """`depth` rounded to a multiple of `divisor`, at least `smallest`, and not more than a tenth below `depth`."""
+    """`depth` rounded to a multiple of `divisor`, at least `smallest`, at most a tenth below `depth`."""
     rounded = max(smallest, int(depth + divisor / 2.) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * depth else rounded
 
@@ -112,8 +114,11 @@ def bottleneck(net, row, end_points):
     inputs, inner = net, row.end_point + '/'
     kernel, fused = [row.kernel, row.kernel], 'fused' in row.flags
     if row.expand > 1:
-        net = slim.conv2d(net, divisible(float(net.shape.as_list()[3] * row.expand)), scope='expand',
-                          **{'kernel_size': kernel, 'stride': row.stride, 'rate': row.rate} if fused else {'kernel_size': 1})
+        sizes = {'kernel_size': 1}
+        if fused:
+            sizes = {'kernel_size': kernel, 'stride': row.stride, 'rate': row.rate}
+        depth = divisible(float(net.shape.as_list()[3] * row.expand))
+        net = slim.conv2d(net, depth, scope='expand', **sizes)
         net = end_points[inner + 'expansion_output'] = tf.identity(net, 'expansion_output')
     if not fused:
         net = slim.separable_conv2d(net, None, kernel, 1, stride=row.stride, rate=row.rate, scope='depthwise')
@@ -127,44 +132,46 @@ def bottleneck(net, row, end_points):
     return net
 
 
-def backbone(images, table='mobilenet_v2', final_endpoint=None, depth_multiplier=1.0, finegrain_classification_mode=False,
-          min_depth=8, divisible_by=8, output_stride=None):
-    """The backbone of a table, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
+def backbone(images, table='mobilenet_v2', final_endpoint=None, depth_multiplier=1.0,
+             finegrain_classification_mode=False, min_depth=8, divisible_by=8, output_stride=None):
+    """A table's backbone, in the current variable scope: images [batch, height, width, 3] -> map, end_points.
 
-    depth_multiplier: scales all depths, to multiples of divisible_by and no less than min_depth; below 1 not the last
-    one in finegrain_classification_mode. final_endpoint, output_stride: as for inception.base.
+    depth_multiplier: scales all depths, to multiples of divisible_by and no less than min_depth; below 1 not
+    the last one in finegrain_classification_mode. final_endpoint, output_stride: as for inception.base.
     """
     end_points, rows = {}, layers.dilate(parse(table), output_stride)
 
     def apply(net, row):
         if not (finegrain_classification_mode and row is rows[-1] and depth_multiplier < 1):
             row = row._replace(depth=divisible(row.depth * depth_multiplier, divisible_by, min_depth))
-        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding='SAME', activation_fn=row.activation):
+        both = [slim.conv2d, slim.separable_conv2d]
+        with slim.arg_scope(both, padding='SAME', activation_fn=row.activation):
             if 'pool' in row.flags:
                 return tf.reduce_mean(net, [1, 2], keepdims=True, name=row.scope)
             if row.expand is None:
                 plain = {'normalizer_fn': None} if 'nbn' in row.flags else {}
-                return slim.conv2d(net, row.depth, row.kernel, row.stride, rate=row.rate if row.kernel > 1 else 1,
-                                   scope=row.scope, **plain)
+                rate = row.rate if row.kernel > 1 else 1
+                return slim.conv2d(net, row.depth, row.kernel, row.stride, rate=rate, scope=row.scope,
+                                   **plain)
             with tf.variable_scope(row.scope):
                 return bottleneck(net, row, end_points)
-    return layers.run(images, rows, apply, end_points, final_endpoint), end_points
+    return layers.apply_table(images, rows, apply, end_points, final_endpoint), end_points
 
 
 @slim.add_arg_scope
 def mobilenet(images, num_classes=1001, is_training=False, dropout_keep_prob=1 - NETS['mobilenet_v2'].dropout,
               prediction_fn=slim.softmax, scope='MobilenetV2', base_only=False, **base):
-    """MobileNet v2, v3 and EdgeTPU: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
+    """MobileNet v2 and later: images [batch, height, width, 3] -> logits [batch, num_classes], end_points.
 
-    num_classes: None gives the pooled features. base_only: gives the backbone's map. base: arguments of backbone.
+    num_classes: None gives the pooled features. base_only: gives the backbone's map. base: of backbone.
     """
     with tf.variable_scope(scope, 'MobilenetV2', [images]), layers.training(is_training=is_training):
         net, end_points = backbone(tf.identity(images, 'input'), **base)
         if base_only:
             return net, end_points
         head = layers.Head(None, dropout='Dropout', output='output')
-        return layers.classify(tf.identity(net, 'Logits/embedding'), num_classes, end_points, head, dropout_keep_prob,
-                               prediction_fn, global_pool=True), end_points
+        return layers.classify(tf.identity(net, 'Logits/embedding'), num_classes, end_points, head,
+                               dropout_keep_prob, prediction_fn, global_pool=True), end_points
 
 
 mobilenet.default_image_size = NETS['mobilenet_v2'].image_size

@@ -19,7 +19,7 @@ class Evaluation:
     unit: bool = False                          # pixels become 0..1
     central_fraction: Optional[float] = None    # the middle of each side that is kept
     side: Optional[int] = None                  # what the shorter side is resized to, the aspect kept
-    fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' around the middle, or 'resize'
+    fit: str = 'crop_or_pad'                    # to the output's size: 'crop_or_pad' (the middle) or 'resize'
     mean: Tuple[float, ...] = (0.0,)            # subtracted, by channel
     factor: float = 1.0                         # then multiplied by
     standardize: bool = False                   # to mean 0 and deviation 1 of the image itself
@@ -34,7 +34,10 @@ RECORDS = {
 
 
 def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None):
-    """Returns the style's record. crop_image=False: the whole image (inception). resize_side_min: side (vgg)."""
+    """Returns the style's record.
+
+    crop_image=False: the whole image (inception). resize_side_min: side (vgg).
+    """
     record = RECORDS[style]
     if use_grayscale:
         mean = record.mean if len(record.mean) == 1 else (float(np.dot(GREY, record.mean)),)
@@ -47,8 +50,8 @@ def evaluation(style, use_grayscale=False, crop_image=True, resize_side_min=None
 def scaled_side(side, height, width, at_least=None):
     """Returns the pixels that an image's shorter side is resized to before it is cropped to height x width.
 
-    It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim refuses,
-    get it in proportion to the 224 it is meant for.
+    It is `side` where `at_least` (by default `side`) holds the output, as in slim; larger outputs, which slim
+    refuses, get it in proportion to the 224 it is meant for.
     """
     size = max(height, width)
     return side if size <= (at_least or side) else max(size, int(round(side * size / 224)))
@@ -64,13 +67,19 @@ def evaluate_array(style, array, height, width, **options):
     if record.grey and array.shape[2] == 3:
         array = np.dot(array.astype(np.float32), np.array(GREY, np.float32))[:, :, None]
     if record.central_fraction:
-        array = _middle(array, *(side - 2 * int(side * (1 - record.central_fraction) / 2) for side in array.shape[:2]))
+        cut = (1 - record.central_fraction) / 2
+        array = _middle(array, *(side - 2 * int(side * cut) for side in array.shape[:2]))
     if record.side:
         # float32 as in the graph: it decides which way a half is rounded.
         sides = np.array(array.shape[:2], np.float32)
         sides *= np.float32(scaled_side(record.side, height, width)) / sides.min()
-        array = _resize_bilinear(array, *np.rint(sides).astype(int))
-    array = _resize_bilinear(array, height, width) if record.fit == 'resize' else _crop_or_pad(array, height, width)
+        sides = np.rint(sides).astype(int)
+        # Only the part that the crop keeps: of 4000 x 2 pixels, the whole would be 512,000 x 256.
+        array = _resize_bilinear(array, sides, (sides - [height, width]) // 2, (height, width))
+    if record.fit == 'resize':
+        array = _resize_bilinear(array, (height, width), (0, 0), (height, width))
+    else:
+        array = _crop_or_pad(array, height, width)
     image = array.astype(np.float32, copy=False)        # resized or cropped: a copy already
     if record.unit:
         image *= np.float32(1 / 255)
@@ -96,18 +105,21 @@ def _crop_or_pad(array, height, width):
     return np.pad(array, padding + [(0, 0)], 'constant')
 
 
-def _resize_bilinear(array, height, width):
-    """tf.image.resize_bilinear of version 1: corners and pixel centres not aligned. Returns float32.
+def _resize_bilinear(array, sides, corner, window):
+    """A window of what tf.image.resize_bilinear of version 1 gives: corners and pixel centres not aligned.
 
-    Only the rows and columns that count are read, each once, so that a large image costs what a small one does.
+    sides: (height, width) that the whole array is resized to. corner: (top, left) of the window. window: its
+    (height, width). Returns float32. Only the rows and columns that count are read, each once, so that a
+    large image costs what a small one does.
     """
-    def neighbours(size, new_size):
-        place = np.arange(new_size, dtype=np.float32) * (np.float32(size) / np.float32(new_size))
+    height = window[0]
+
+    def neighbours(size, new_size, start, count):
+        place = np.arange(start, start + count).astype(np.float32) * (np.float32(size) / np.float32(new_size))
         before = np.minimum(place.astype(int), size - 1)
         return before, np.minimum(before + 1, size - 1), place - before.astype(np.float32)
 
-    above, below, down = neighbours(array.shape[0], height)
-    left, right, across = neighbours(array.shape[1], width)
+    (above, below, down), (left, right, across) = map(neighbours, array.shape, sides, corner, window)
 
     def between(start, end, share):
         end -= start

@@ -1,4 +1,5 @@
-"""A preprocessing by name: that of a style (inception, vgg, lenet, cifarnet) or of any net, which names its style.
+"""A preprocessing by name: that of a style (inception, vgg, lenet, cifarnet) or of any net, which names its
+style.
 
 Imports neither TensorFlow nor numpy: what builds the graph is imported when an image comes.
 resnet_v2 keeps vgg, as slim has it, though its published weights were trained with inception's at 299 pixels.
@@ -7,6 +8,10 @@ from slimtune.errors import UserError, nearest
 from slimtune.nets.nets_factory import NETS
 
 STYLES = ('inception', 'vgg', 'lenet', 'cifarnet')
+
+#: Styles that need three channels: inception changes the saturation, vgg subtracts a mean of red, green and
+#: blue.
+COLOUR_STYLES = ('inception', 'vgg')
 
 #: What slim's scripts may pass whether they train or not, and acts in training alone.
 TRAINING_ONLY = ('key', 'bbox', 'fast_mode', 'resize_side_max')
@@ -18,17 +23,17 @@ def style_of(name):
         return name
     if name not in NETS:
         known = STYLES + tuple(NETS)
-        raise UserError('no preprocessing is called %s: try %s' % (name, ', '.join(nearest(name, known) or STYLES)))
+        raise UserError(f'no preprocessing is called {name}: try {", ".join(nearest(name, known) or STYLES)}')
     return NETS[name].preprocessing
 
 
 def get_preprocessing(name, is_training=False, use_grayscale=False):
     """Returns slim's `preprocess(image, output_height, output_width, **kwargs)` for one image.
 
-    image: uint8 [h, w, channels], of any size. The answer is float32 [output_height, output_width, channels], one
-    channel with use_grayscale. Keyword arguments are slim's, by style (see training.py and evaluation.evaluation),
-    and in training `key`, int64 [2]: the same key draws the same augmentation. `add_image_summaries` is taken and
-    ignored, for inside an input pipeline a summary reaches no event file.
+    image: uint8 [h, w, channels], of any size. The answer is float32 [output_height, output_width, channels],
+    one channel with use_grayscale. Keyword arguments are slim's, by style (see training.py and
+    evaluation.evaluation), and in training `key`, int64 [2]: the same key draws the same augmentation.
+    `add_image_summaries` is taken and ignored, for inside an input pipeline a summary reaches no event file.
 
     preprocess.style is the style's name. preprocess.crop_jpeg is None or, where training begins with a crop
     (inception), training.crop_jpeg(encoded, key, bbox=None), which decodes the crop alone: preprocess with
@@ -44,7 +49,8 @@ def get_preprocessing(name, is_training=False, use_grayscale=False):
             return augment(image, output_height, output_width, use_grayscale=use_grayscale, **kwargs)
         from slimtune.preprocessing.graph import evaluate_image
         options = {option: value for option, value in kwargs.items() if option not in TRAINING_ONLY}
-        return evaluate_image(style, image, output_height, output_width, use_grayscale=use_grayscale, **options)
+        return evaluate_image(
+            style, image, output_height, output_width, use_grayscale=use_grayscale, **options)
 
     def crop_jpeg(encoded, key, bbox=None):
         from slimtune.preprocessing import training

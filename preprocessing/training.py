@@ -1,17 +1,18 @@
 """How each style augments an image for training: what slim's train script does, drawn from a key.
 
-A key is an int64 tensor [2] that the caller mixes from seed, image and epoch. Nothing else decides what is drawn, so
-a run repeats from its seed, in whatever order its threads work. Every function takes one uint8 image [h, w, 3] and
-returns float32 [height, width, channels] in the range of the style's evaluation. Without a key one is drawn. The
-functions of the styles are named for them; the figures are slim's.
+A key is an int64 tensor [2] that the caller mixes from seed, image and epoch. Nothing else decides what is
+drawn, so a run repeats from its seed, in whatever order its threads work. Every function takes one uint8
+image [h, w, 3] and returns float32 [height, width, channels] in the range of the style's evaluation. Without
+a key one is drawn. The functions of the styles are named for them; the figures are slim's.
 """
 from slimtune.errors import UserError
 from slimtune.preprocessing.evaluation import evaluation, scaled_side
-from slimtune.preprocessing.graph import evaluate_image, resize, resize_shorter_side, to_grey
+from slimtune.preprocessing.graph import crop_resized, evaluate_image, resize, to_grey
 from slimtune.runtime import tf
 
-#: The crop of Szegedy et al. 2014 (section 6) with slim's figures: share of the image's area, width / height, the
-#: share of some object's box that it must hold, and how often it is tried before the whole image is taken.
+#: The crop of Szegedy et al. 2014 (section 6) with slim's figures: share of the image's area, width / height,
+#: the share of some object's box that it must hold, and how often it is tried before the whole image is
+#: taken.
 AREA = (0.05, 1.0)
 ASPECT = (0.75, 1.33)
 OBJECT_COVERED = 0.1
@@ -22,8 +23,8 @@ def window(shape, key, bbox=None):
     """Draws inception's crop as int32 [4]: top, left, height, width in pixels.
 
     shape: the image's (height, width, channels), a tensor. bbox: [1, n, 4] boxes of objects as shares of the
-    image (ymin, xmin, ymax, xmax); none stands for one box around the whole image, so that less than a tenth of
-    the area is then never taken. All attempts are drawn at once and the first that fits is the answer: the
+    image (ymin, xmin, ymax, xmax); none stands for one box around the whole image, so that less than a tenth
+    of the area is then never taken. All attempts are drawn at once and the first that fits is the answer: the
     distribution of tf.image.sample_distorted_bounding_box, which cannot take its seed from a tensor.
     """
     sides = tf.cast(shape[:2], tf.float32)
@@ -47,15 +48,16 @@ def window(shape, key, bbox=None):
 
 
 def crop_jpeg(encoded, key, bbox=None):
-    """Decodes no more of a JPEG than the crop that `window` draws: uint8 [height, width, 3], and then `inception` with
-    crop_image=False and the same key gives, bit for bit, what it gives for the whole image.
+    """Decodes no more of a JPEG than the crop that `window` draws: uint8 [height, width, 3], and then
+    `inception` with crop_image=False and the same key gives, bit for bit, what it gives for the whole image.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
     top, left, height, width = tf.unstack(window(shape, key, bbox))
-    # One column more on either side: the decoder smooths colours across columns, but not beyond what it is asked for.
+    # One column more on either side: the decoder smooths colours across columns, but not beyond what it is
+    # asked for.
     before, after = tf.minimum(left, 1), tf.minimum(shape[1] - left - width, 1)
-    image = tf.image.decode_and_crop_jpeg(encoded, [top, left - before, height, before + width + after], channels=3,
-                                          dct_method='INTEGER_ACCURATE')
+    crop = [top, left - before, height, before + width + after]
+    image = tf.image.decode_and_crop_jpeg(encoded, crop, channels=3, dct_method='INTEGER_ACCURATE')
     return image[:, before:before + width]
 
 
@@ -72,7 +74,8 @@ def _holds_an_object(top, left, height, width, sides, bbox):
     return tf.reduce_any((covered >= OBJECT_COVERED * areas) & (areas >= 1), 1)
 
 
-def inception(image, height, width, use_grayscale=False, key=None, bbox=None, fast_mode=True, crop_image=True):
+def inception(image, height, width, use_grayscale=False, key=None, bbox=None, fast_mode=True,
+              crop_image=True):
     """Crop (see `window`), resize, mirror, brightness by up to 32/255, saturation by 0.5 to 1.5; -1 to 1.
 
     crop_image=False leaves the crop out, as in slim, or does what follows `crop_jpeg`.
@@ -95,9 +98,10 @@ def inception(image, height, width, use_grayscale=False, key=None, bbox=None, fa
 def vgg(image, height, width, use_grayscale=False, key=None, resize_side_min=256, resize_side_max=512):
     """Shorter side to resize_side_min to _max pixels, both included, crop, mirror, less ImageNet's means."""
     side, top, left, mirrored = _draws(_new_key() if key is None else key, 4)
-    low, high = (scaled_side(limit, height, width, resize_side_min) for limit in (resize_side_min, resize_side_max))
-    image = resize_shorter_side(tf.cast(image, tf.float32), tf.floor(_between(low, high + 1, side)))
-    image = _mirror(_crop(image, height, width, top, left), mirrored)
+    low = scaled_side(resize_side_min, height, width, resize_side_min)
+    high = scaled_side(resize_side_max, height, width, resize_side_min)
+    image = _mirror(crop_resized(image, tf.floor(_between(low, high + 1, side)), height, width,
+                                 lambda sides: _corner(sides, height, width, top, left)), mirrored)
     return (to_grey(image) if use_grayscale else image) - evaluation('vgg', use_grayscale).mean
 
 
@@ -125,7 +129,10 @@ def _new_key():
 
 
 def _draws(key, count):
-    """`count` independent scalars of 0..1. The key is moved by more than a caller counts, away from window's draws."""
+    """`count` independent scalars of 0..1.
+
+    The key is moved by more than a caller counts, away from window's draws.
+    """
     return tf.unstack(tf.random.stateless_uniform([count], key + tf.constant([0, 1 << 62], tf.int64)))
 
 
@@ -139,6 +146,10 @@ def _mirror(image, draw):
 
 def _crop(image, height, width, top, left):
     """The height x width window at the drawn shares (0..1) of the way down and across."""
-    room = tf.cast(tf.shape(image)[:2] - [height, width] + 1, tf.float32)
-    top, left = tf.cast(top * room[0], tf.int32), tf.cast(left * room[1], tf.int32)
+    top, left = tf.unstack(_corner(tf.shape(image)[:2], height, width, top, left))
     return tf.ensure_shape(image[top:top + height, left:left + width], [height, width, None])
+
+
+def _corner(sides, height, width, top, left):
+    """The (top, left), int32 [2], of a height x width window at the drawn shares (0..1) down and across."""
+    return tf.cast([top, left] * tf.cast(sides - [height, width] + 1, tf.float32), tf.int32)

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Prints a Python that slimtune runs on: the one named, else python3 where its version fits, else the first that fits
-# and can be run. An interpreter is asked for its version, for names lie (pyenv's shims answer "command not found").
+# Prints the path of a Python that slimtune runs on: NAME, else python3 if its version is supported, else the first
+# supported one. Each interpreter is run to find its version, because names are no evidence: pyenv installs commands
+# such as python3.7 that only print "command not found".
 #   find_python.sh [NAME] [--explain]
-fits() {
-    "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 7), (3, 11), (3, 12), (3, 13)))' >/dev/null 2>&1
+is_supported() {
+    "$1" -c 'import ensurepip, sys, venv
+sys.exit(sys.version_info[:2] not in ((3, 7), (3, 11), (3, 12), (3, 13)))' >/dev/null 2>&1
 }
 
 if [ -n "$1" ] && [ "$1" != --explain ]; then
@@ -20,16 +22,17 @@ for version in $wanted; do
     done
 done
 for candidate in $candidates; do
-    if fits "$candidate"; then
-        # Its real place: a shim would choose again elsewhere.
+    if is_supported "$candidate"; then
+        # The interpreter's own path: a pyenv command may choose another one in another folder.
         "$candidate" -c 'import sys; print(sys.executable)'
         exit 0
     fi
 done
 if [ "$named" ] && [ "$2" = --explain ]; then
-    echo "slimtune: $named cannot be run or is not Python 3.7 or 3.11 to 3.13: choose another, as in make demo PYTHON=python3.11" >&2
+    echo "slimtune: $named cannot be run or is not Python 3.7 or 3.11 to 3.13:" \
+         "choose another: make demo PYTHON=python3.11" >&2
 elif [ "$1" = --explain ]; then
-    echo "slimtune: no Python 3.7 or 3.11 to 3.13 found: install one, as in apt-get install python3 python3-venv," \
+    echo "slimtune: no Python 3.7 or 3.11 to 3.13 found: install one (apt-get install python3 python3-venv)" \
          "or name it: make demo PYTHON=/path/to/python3.11" >&2
 fi
 exit 1

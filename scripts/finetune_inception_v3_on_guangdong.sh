@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fine-tunes Inception v3 on the images in pic/train/CLASS and pic/validation/CLASS: its head, then all of it.
+# Fine-tunes Inception v3 on the images in pic/train/CLASS and pic/validation/CLASS: first its head, then all layers.
 set -euo pipefail
 
-# Where the images are, and where the published weights, the records and the trained nets go
+# Folder of the images; folders for the published weights, the data set and the trained nets
 IMAGES=${IMAGES:-pic}
 PRETRAINED_CHECKPOINT_DIR=${PRETRAINED_CHECKPOINT_DIR:-guangdong/pretrained}
 DATASET_DIR=${DATASET_DIR:-guangdong/data}
@@ -16,9 +16,9 @@ if ! compgen -G "$DATASET_DIR/guangdong_train_*.tfrecord" > /dev/null; then
 fi
 
 train() {
-  slimtune train --dataset_name=guangdong --dataset_split_name=train --dataset_dir="$DATASET_DIR" --model_name=inception_v3 \
-    --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=fixed --batch_size=32 \
-    --save_interval_secs=300 --save_summaries_secs=2 --log_every_n_steps=10 "$@"
+  slimtune train --dataset_name=guangdong --dataset_split_name=train --dataset_dir="$DATASET_DIR" \
+    --model_name=inception_v3 --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=fixed \
+    --batch_size=32 --save_interval_secs=300 --save_summaries_secs=2 --log_every_n_steps=10 "$@"
 }
 
 # The head
@@ -28,7 +28,7 @@ train --train_dir="$TRAIN_DIR" --checkpoint_path="$PRETRAINED_CHECKPOINT_DIR/inc
   --max_number_of_steps="$HEAD_STEPS" --learning_rate=0.001
 slimtune eval "$TRAIN_DIR"
 
-# Everything, from the trained head on
+# All layers, starting from the trained head
 train --train_dir="$TRAIN_DIR/all" --checkpoint_path="$TRAIN_DIR" \
   --max_number_of_steps="$ALL_STEPS" --learning_rate=0.0001
 slimtune eval "$TRAIN_DIR/all"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Fine-tunes ResNet v1 50 on the flowers: its head, then all of it. From nothing to an evaluated net, with slim's steps and rates.
+# Fine-tunes ResNet v1 50 on the flowers data set: first its head, then all layers. Downloads the data and the published
+# weights, trains and evaluates, with slim's numbers of steps and learning rates.
 set -euo pipefail
 
-# Where the published weights, the records and the trained nets go
+# Folders for the published weights, the data set and the trained nets
 PRETRAINED_CHECKPOINT_DIR=${PRETRAINED_CHECKPOINT_DIR:-/tmp/checkpoints}
 DATASET_DIR=${DATASET_DIR:-/tmp/flowers}
 TRAIN_DIR=${TRAIN_DIR:-/tmp/flowers-models/resnet_v1_50}
@@ -13,9 +14,9 @@ slimtune download resnet_v1_50 --output-dir "$PRETRAINED_CHECKPOINT_DIR"
 slimtune download flowers --dataset-dir "$DATASET_DIR"
 
 train() {
-  slimtune train --dataset_name=flowers --dataset_split_name=train --dataset_dir="$DATASET_DIR" --model_name=resnet_v1_50 \
-    --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=exponential --batch_size=32 \
-    --save_interval_secs=60 --save_summaries_secs=60 "$@"
+  slimtune train --dataset_name=flowers --dataset_split_name=train --dataset_dir="$DATASET_DIR" \
+    --model_name=resnet_v1_50 --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=exponential \
+    --batch_size=32 --save_interval_secs=60 --save_summaries_secs=60 "$@"
 }
 
 # The head
@@ -25,7 +26,7 @@ train --train_dir="$TRAIN_DIR" --checkpoint_path="$PRETRAINED_CHECKPOINT_DIR/res
   --max_number_of_steps="$HEAD_STEPS" --learning_rate=0.01 --log_every_n_steps=100
 slimtune eval "$TRAIN_DIR"
 
-# Everything, from the trained head on
+# All layers, starting from the trained head
 train --train_dir="$TRAIN_DIR/all" --checkpoint_path="$TRAIN_DIR" \
   --max_number_of_steps="$ALL_STEPS" --learning_rate=0.001 --log_every_n_steps=100
 slimtune eval "$TRAIN_DIR/all"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Trains CifarNet on CIFAR-10 from nothing to an evaluated net, with slim's steps and rates.
+# Trains CifarNet on CIFAR-10 from random weights and evaluates it, with slim's number of steps and learning rate.
 set -euo pipefail
 
-# Where the records and the trained net go
+# Folders for the data set and the trained net
 DATASET_DIR=${DATASET_DIR:-/tmp/cifar10}
 TRAIN_DIR=${TRAIN_DIR:-/tmp/cifarnet-model}
 STEPS=${STEPS:-100000}

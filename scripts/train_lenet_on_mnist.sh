@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Trains LeNet on MNIST from nothing to an evaluated net, with slim's steps and rates.
+# Trains LeNet on MNIST from random weights and evaluates it, with slim's number of steps and learning rate.
 set -euo pipefail
 
-# Where the records and the trained net go
+# Folders for the data set and the trained net
 DATASET_DIR=${DATASET_DIR:-/tmp/mnist}
 TRAIN_DIR=${TRAIN_DIR:-/tmp/lenet-model}
 STEPS=${STEPS:-20000}

@@ -1,14 +1,14 @@
-"""What a user can mend: one line that names the bad value and what would be right, and an exit code."""
+"""Errors that a user can fix: one line that names the bad value and the next step, and an exit code."""
 
 
 class UserError(Exception):
-    """A mistake of the user's, or of the machine's that the user can mend. Printed as one line; exit code 1."""
+    """An error in what the user typed or has on the disk. Printed as one line; exit code 1."""
 
     exit_code = 1
 
 
 class UsageError(UserError):
-    """The command line itself is wrong. Exit code 2."""
+    """An error in the command line itself. Exit code 2."""
 
     exit_code = 2
 

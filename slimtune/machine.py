@@ -1,27 +1,63 @@
-"""What this process may use of the machine: its cores and its memory, a container's limits included."""
+"""What the process may use: cores and memory, with the limits of a container, and installed packages."""
 import os
+import re
+import sys
 
 _CGROUP = '/sys/fs/cgroup'
+#: {package: (a file that it installs, pattern of its distributions' names)}: TensorFlow is also
+#: tensorflow-gpu and tf-nightly
+PACKAGES = {
+    'TensorFlow': ('tensorflow/__init__.py', '.*tensorflow.*|tf_nightly.*'),
+    'numpy': ('numpy/__init__.py', 'numpy.*'),
+    'Pillow': ('PIL/__init__.py', 'pillow.*'),
+    'OpenVINO': ('openvino/__init__.py', 'openvino.*')}
 _UNLIMITED = 1 << 60        # cgroup v1 writes about 2^63 where there is no limit
 
 
 def cores():
-    """How many cores the process may keep busy, at least 1: affinity (taskset) and the cgroup's share count."""
+    """The number of cores that the process may use, at least 1, by affinity (taskset) and cgroup."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     share = _cpu_share()
     return max(1, min(allowed, -(-share[0] // share[1]))) if share else allowed
 
 
 def memory():
-    """The bytes of memory that the process may use: the machine's, or the cgroup's limit where that is lower; None if unknown."""
+    """The bytes of memory that the process may use, by the machine and the cgroup; None if unknown."""
     limits = [_number('memory.max'), _number('memory/memory.limit_in_bytes')]
     if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
         limits.append(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
     return min((limit for limit in limits if limit and limit < _UNLIMITED), default=None)
 
 
+def installed_version(file, names):
+    """The version of an installed package, with its distribution's name where that is not the usual one.
+
+    file: as pip records it, such as 'numpy/__init__.py'. names: pattern of the distributions to look at.
+    Nothing is imported; Python 3.7 has no importlib.metadata.
+    """
+    for folder in sys.path:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            match = re.fullmatch(r'([^-]+)-([^-]+)\.dist-info', name)
+            if not match or not re.fullmatch(names, match.group(1).lower()):
+                continue
+            if _installed(file, os.path.join(folder, name)):
+                distribution, version = match.groups()
+                usual = distribution.lower() in (names.split('.*')[0], file.split('/')[0])
+                return version if usual else f'{version} ({distribution.replace("_", "-")})'
+    return 'not installed'
+
+
+def _installed(file, dist_info):
+    """Whether a distribution recorded that it installed `file`."""
+    try:
+        with open(os.path.join(dist_info, 'RECORD'), encoding='utf-8') as f:
+            return any(line.startswith(file + ',') for line in f)
+    except OSError:
+        return False
+
+
 def _cpu_share():
-    """The cgroup's (microseconds of CPU, per microseconds), or None without a limit. Source: cgroup v2, then v1."""
+    """The cgroup's (microseconds of CPU, per microseconds) by version 2, else 1; None without a limit."""
     words = _read('cpu.max').split()
     if len(words) == 2 and words[0].isdigit():
         return int(words[0]), int(words[1])
@@ -35,7 +71,7 @@ def _number(name):
 
 
 def _read(name):
-    """A file of the process's own cgroup, else of the root, which is the container's own; '' where there is none."""
+    """A file of the process's own cgroup, else of the root cgroup (a container's own); '' without one."""
     for folder in _own_folders(name):
         try:
             with open(os.path.join(folder, os.path.basename(name)), encoding='ascii') as f:

@@ -1,6 +1,7 @@
-"""What a person sees: lines, bars and tables. A bar where somebody watches, plain lines where the output is piped.
+"""What is printed: messages, results, tables and progress, as a bar on a terminal and as lines in a pipe.
 
-Lines go through absl's logging, so that slim's `--alsologtostderr` and `--verbosity` act on them.
+Every text passes `visible`, so that names of files and classes cannot act on the terminal. Messages go
+through absl's logging, so that slim's `--alsologtostderr` and `--verbosity` act on them.
 """
 import contextlib
 import dataclasses
@@ -14,12 +15,12 @@ import time
 
 from absl import flags, logging
 
-_PIPED_WIDTH = 1000     # nothing is folded: what reads a pipe folds by itself, or not
+_PIPED_WIDTH = 1000     # columns of a table in a pipe: no cell is folded
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Standard:
-    """sys.stdout or sys.stderr as it is when something is written: tests and a closed terminal put another in its place."""
+    """sys.stdout or sys.stderr at the moment of writing: rich's bar and tests replace it."""
 
     def __init__(self, name):
         self._name = name
@@ -29,16 +30,19 @@ class _Standard:
 
 
 def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False):
-    """Sends what is said to standard output, or with `to_stderr` to standard error (the answers have the output then).
+    """Sends messages to standard output, or with `to_stderr` to standard error.
 
-    quiet: results and errors only. verbose, verbosity: as absl's. prefix: absl's prefix of date and module before each line.
+    quiet: print results and errors only. verbose, verbosity: as absl's. prefix: print absl's prefix, date and
+    module, before each message.
     """
     handler = logging.get_absl_handler()
     handler.python_handler.stream = _Standard('stderr' if to_stderr else 'stdout')
     if not prefix:
         handler.setFormatter(python_logging.Formatter('%(message)s'))
-    python_logging.raiseExceptions = False      # `slimtune train … | head`: training goes on when nobody reads
-    flags.FLAGS.mark_as_parsed()        # absl warns about logging before its flags were read; ours are options.Terminal's
+    # `slimtune train ... | head`: training continues when the reader has closed the pipe.
+    python_logging.raiseExceptions = False
+    # absl warns about logging before its flags were parsed; the flags here are options.Terminal's.
+    flags.FLAGS.mark_as_parsed()
     # On absl's own logger, not the root: OpenVINO, once imported, takes every handler off the root.
     logger = python_logging.getLogger('absl')
     logger.handlers, logger.propagate = [handler], False
@@ -46,10 +50,10 @@ def setup(quiet=False, verbose=False, verbosity=0, to_stderr=False, prefix=False
 
 
 def visible(text):
-    """`text` as one line that shows what would act on a terminal, as Python writes it: a line break is \\n, ESC is \\x1b.
+    """`text` as one line in which nothing acts on a terminal: a line break is shown as \\n, ESC as \\x1b.
 
-    Escaped are control characters (line breaks and tabs too), marks that change the direction of writing, line and
-    paragraph separators, and bytes of a file name that are not UTF-8. Names of files and classes may hold them all.
+    Control characters (line breaks and tabs too), marks that change the direction of writing, line and
+    paragraph separators, and bytes of a file name that are not UTF-8 are escaped.
     """
     return _ACTING.sub(lambda match: _escape(match.group()), text)
 
@@ -68,31 +72,36 @@ def _escape(letter):
 
 
 def say(*lines):
-    """Lines for whoever watches; not with --quiet."""
+    """Prints messages, each on its line; not with --quiet."""
     for line in lines:
         logging.info('%s', visible(line))
 
 
 def warn(line):
-    """A line about something the user should look at; not with --quiet."""
+    """Prints a message about something that the user should check, as "note: ..."; not with --quiet."""
     logging.warning('%s', visible(f'note: {line}'))
 
 
 def result(*lines):
-    """What the command was run for: always printed, on standard output."""
+    """Prints lines of the command's result on standard output, with --quiet too."""
     sys.stdout.write(''.join(f'{visible(line)}\n' for line in lines))
     sys.stdout.flush()
 
 
 def data(line):
-    """A line of CSV or JSON on standard output: as it is for a program, visible where it is printed on a terminal."""
+    """Prints a line of CSV or JSON on standard output: unchanged in a pipe or file, escaped on a terminal."""
     sys.stdout.write(f'{visible(line) if sys.stdout.isatty() else line}\n')
     sys.stdout.flush()
 
 
-def next_step(*words):
-    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell here."""
-    say('', 'Next: ' + ' '.join(['slimtune', *map(_quoted, words)]))
+def next_step(*words, first=()):
+    """Prints the command to type next. words: its arguments after `slimtune`; they are quoted for a shell
+    here.
+
+    first: the arguments of a command that must run before it; both are one line to paste.
+    """
+    commands = [' '.join(['slimtune', *map(_quoted, part)]) for part in (first, words) if part]
+    say('', 'Next: ' + ' && '.join(commands))
 
 
 def _quoted(word):
@@ -101,7 +110,10 @@ def _quoted(word):
 
 
 def table(headers, rows, title=None):
-    """Rows of cells as lines, columns aligned (numbers to the right), Chinese and other wide letters included."""
+    """A table as a list of lines. rows: lists of cells; numbers are aligned to the right.
+
+    Chinese and other wide letters count as two columns.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -119,13 +131,13 @@ def table(headers, rows, title=None):
 
 
 def watched():
-    """Whether a person watches what is said: the place of a bar."""
+    """Whether messages go to a terminal, where a bar can be drawn."""
     stream = logging.get_absl_handler().python_handler.stream
     return logging.level_info() and hasattr(stream, 'isatty') and stream.isatty()
 
 
 class _Bar:
-    """A bar of rich's."""
+    """Progress as a bar of rich's."""
 
     def __init__(self, bar, task):
         self._bar, self._task = bar, task
@@ -135,7 +147,7 @@ class _Bar:
 
 
 class _Lines:
-    """Where nobody watches: a line now and then."""
+    """Progress as a line every few seconds."""
 
     def __init__(self, what, total, unit):
         self._what, self._total, self._unit = what, total, unit
@@ -146,13 +158,17 @@ class _Lines:
         now = time.time()
         if now >= self._next:
             self._next = now + _SECONDS_BETWEEN_LINES
-            say('%s: %d%s %s, %.1f/s %s' % (self._what, self._done, ' of %d' % self._total if self._total else '', self._unit,
-                                           self._done / (now - self._begun), text))
+            done = f'{self._done:.0f}' + (f' of {self._total:.0f}' if self._total else '')
+            rate = self._done / (now - self._begun)
+            say(f'{self._what}: {done} {self._unit}, {rate:.1f}/s {text}')
 
 
 @contextlib.contextmanager
 def progress(what, total=None, unit='images'):
-    """A bar for the block's work: gives an object whose `advance(n, text)` moves it. total: None where the end is open."""
+    """A context that shows progress: gives an object whose `advance(n, text)` adds n and shows the text.
+
+    what: the work, such as 'evaluating'. total: in units, None where it is unknown.
+    """
     if not watched():
         yield _Lines(what, total, unit)
         return
@@ -162,42 +178,45 @@ def progress(what, total=None, unit='images'):
 
     class Rate(ProgressColumn):
         def render(self, task):
-            return Text('%.1f %s/s' % (task.finished_speed or task.speed or 0, unit))
+            return Text(f'{task.finished_speed or task.speed or 0:.1f} {unit}/s')
 
     stream = logging.get_absl_handler().python_handler.stream
-    # What is printed meanwhile goes above the bar, but only where it is the same terminal: `slimtune predict --json > file`
+    # Standard output is printed above the bar, unless it goes elsewhere: `slimtune predict --json > file`.
     bar = Progress(TextColumn('{task.description}', markup=False), BarColumn(),
                    TextColumn(f"{{task.completed:.0f}}/{total or '?'}"), Rate(), TimeRemainingColumn(),
-                   TextColumn('{task.fields[text]}', markup=False), console=Console(file=stream), transient=True,
-                   redirect_stdout=sys.stdout.isatty())
+                   TextColumn('{task.fields[text]}', markup=False), console=Console(file=stream),
+                   transient=True, redirect_stdout=sys.stdout.isatty())
     with bar:
         yield _Bar(bar, bar.add_task(visible(what), total=total, text=''))
 
 
 @dataclasses.dataclass
 class Stop:
-    """Whether somebody asked for the end."""
+    """Whether the user asked the command to stop."""
     wanted: bool = False
 
 
 @contextlib.contextmanager
 def stopping():
-    """Ctrl-C, SIGTERM and a closed terminal set `wanted` on what this gives: the step is finished and saved. A second
-    Ctrl-C stops at once."""
+    """A context that gives a Stop: Ctrl-C, SIGTERM and a closed terminal set `wanted`.
+
+    A second signal raises KeyboardInterrupt at once.
+    """
     stop = Stop()
 
-    def ask(number, frame):
-        if number == getattr(signal, 'SIGHUP', None):       # nobody is there to read, and writing would fail
+    def request_stop(number, frame):
+        if number == getattr(signal, 'SIGHUP', None):       # the terminal is closed: writing to it would fail
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
         if stop.wanted:
             raise KeyboardInterrupt
         stop.wanted = True
-        os.write(2, b'Stopping after this step; saving.\n')     # a print may be under way, which another would break
+        # Not print: this may interrupt a print, and printing inside it would fail.
+        os.write(2, b'Stopping after this step; saving.\n')
 
     numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-    before = [(number, signal.signal(number, ask)) for number in numbers]
+    before = [(number, signal.signal(number, request_stop)) for number in numbers]
     try:
         yield stop
     finally:

@@ -12,6 +12,13 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DIGITS = 20         # images of each class in the `images` fixture
 
 
+def pytest_collection_modifyitems(items):
+    """Marks every test that uses real images and weights as real: `make test` leaves those out."""
+    for item in items:
+        if 'real_data' in getattr(item, 'fixturenames', ()):
+            item.add_marker('real')
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_cache(tmp_path_factory):
     """Features and downloads of the tests are kept apart from the user's."""
@@ -88,6 +95,26 @@ def exported(trained, tmp_path_factory):
     place = tmp_path_factory.mktemp('exported')
     runner(place)('export', trained / 'pic_lenet', '--output-dir', 'export', '--quiet')
     return place / 'export'
+
+
+@pytest.fixture(scope='session')
+def grey_records(digits, tmp_path_factory):
+    """A folder of records as slim's converters wrote them, no manifest: mine_train_*.tfrecord (48 handwritten digits in two
+    shards), mine_validation_* (12 in one) and labels.txt, 0:zero to 2:two."""
+    from slimtune.datasets import dataset_utils
+    from slimtune.runtime import tf
+    folder = tmp_path_factory.mktemp('records')
+    names = ['zero', 'one', 'two']
+    images = [(label, path) for label, name in enumerate(names) for path in sorted((digits / name).iterdir())]
+    for shard, chosen in [('train_00000-of-00002', images[0::5] + images[1::5]),
+                          ('train_00001-of-00002', images[2::5] + images[3::5]),
+                          ('validation_00000-of-00001', images[4::5])]:
+        with tf.python_io.TFRecordWriter(str(folder / ('mine_%s.tfrecord' % shard))) as writer:
+            for label, path in chosen:
+                example = dataset_utils.image_to_tfexample(path.read_bytes(), b'png', 28, 28, label)
+                writer.write(example.SerializeToString())
+    dataset_utils.write_label_file(dict(enumerate(names)), str(folder))
+    return folder
 
 
 @pytest.fixture(scope='session')
@@ -171,7 +198,7 @@ def weights_of():
 
     def draw(net, num_classes):
         rng = np.random.RandomState(0)
-        shapes = matching.shapes_of(nets_factory.get_net(net), num_classes)
+        shapes = matching.compute_shapes(nets_factory.get_net(net), num_classes)
 
         def value(name, shape):
             if len(shape) == 1:

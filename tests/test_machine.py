@@ -11,14 +11,16 @@ from slimtune import machine
 @pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system has no affinity')
 def test_taskset_decides_how_many_cores_there_are():
     one = min(os.sched_getaffinity(0))
-    program = 'import os; os.sched_setaffinity(0, {%d}); from slimtune import machine; print(machine.cores())' % one
+    program = ('import os; from slimtune import machine\n'
+               f'os.sched_setaffinity(0, {{{one}}}); print(machine.cores())')
     assert subprocess.check_output([sys.executable, '-c', program]).split() == [b'1']
 
 
 @pytest.mark.parametrize('files, cores, memory', [
     ({'cpu.max': '150000 100000', 'memory.max': '1000000'}, 2, 1000000),
     ({'cpu.max': 'max 100000', 'memory.max': 'max'}, 64, None),
-    ({'cpu/cpu.cfs_quota_us': '50000', 'cpu/cpu.cfs_period_us': '100000', 'memory/memory.limit_in_bytes': '4096'}, 1, 4096),
+    ({'cpu/cpu.cfs_quota_us': '50000', 'cpu/cpu.cfs_period_us': '100000',
+      'memory/memory.limit_in_bytes': '4096'}, 1, 4096),
     ({'cpu/cpu.cfs_quota_us': '-1', 'cpu/cpu.cfs_period_us': '100000'}, 64, None),
 ])
 def test_a_containers_share_counts(tmp_path, monkeypatch, files, cores, memory):

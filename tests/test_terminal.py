@@ -1,4 +1,5 @@
-"""What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of anybody's."""
+"""What a person sees: a bar where somebody watches, lines where the output is piped, and no warning of
+anybody's."""
 import csv
 import io
 import json
@@ -13,7 +14,8 @@ import pytest
 from slimtune import terminal
 
 SLIMTUNE = os.path.join(os.path.dirname(sys.executable), 'slimtune')
-CHATTER = re.compile(r'warn|deprecat|WARNING|tensorflow/|numpy|absl|cpu_feature|rebuild TensorFlow|oneDNN', re.I)
+CHATTER = re.compile(r'warn|deprecat|WARNING|tensorflow/|numpy|absl|cpu_feature|rebuild TensorFlow|oneDNN',
+                     re.I)
 
 
 def run_at_a_terminal(*words, folder):
@@ -24,8 +26,8 @@ def run_at_a_terminal(*words, folder):
     import termios
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 100, 0, 0))
-    process = subprocess.Popen([SLIMTUNE] + [str(word) for word in words], stdin=theirs, stdout=theirs, stderr=theirs,
-                               cwd=str(folder), env=dict(os.environ, TERM='xterm'))
+    process = subprocess.Popen([SLIMTUNE] + [str(word) for word in words], stdin=theirs, stdout=theirs,
+                               stderr=theirs, cwd=str(folder), env=dict(os.environ, TERM='xterm'))
     os.close(theirs)
     shown = b''
     while True:
@@ -44,17 +46,19 @@ def run_at_a_terminal(*words, folder):
 
 def test_training_prints_slims_lines_and_nobodys_warnings(digits, slimtune, tmp_path):
     shutil.copytree(str(digits), str(tmp_path / 'pic'))
-    process = slimtune('train', 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 4, '--batch-size', 8,
-                       '--log-every-n-steps', 2, '--save-summaries-secs', 0)
+    process = slimtune('train', 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 4,
+                       '--batch-size', 8, '--log-every-n-steps', 2, '--save-summaries-secs', 0)
     assert process.stderr == '' and not CHATTER.search(process.stdout), process.stdout
     lines = [line for line in process.stdout.splitlines() if line.startswith('global step')]
     assert len(lines) == 2
-    assert all(re.fullmatch(r'global step [24]: loss = \d+\.\d{4} \(\d+\.\d{3} sec/step\)', line) for line in lines)
+    assert all(re.fullmatch(r'global step [24]: loss = \d+\.\d{4} \(\d+\.\d{3} sec/step\)', line)
+               for line in lines)
     assert process.stdout.splitlines()[-1] == 'Next: slimtune eval net'
 
 
 def test_a_bar_with_rate_and_time_left_where_a_person_watches(trained, tmp_path):
-    code, shown = run_at_a_terminal('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--batch-size', 8,
+    code, shown = run_at_a_terminal('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net',
+                                    '--batch-size', 8,
                                     '--max-number-of-steps', 60, '--trainable-scopes', 'all', folder=tmp_path)
     assert code == 0
     assert re.search(r'training.*━.*\d+/60.*steps/s.*\d+:\d\d:\d\d', shown)
@@ -67,8 +71,8 @@ def test_answers_go_to_the_file_and_the_bar_to_the_terminal(trained, digits, tmp
     for form, lines in (('--json', 20), ('--csv', 21)):
         ours, theirs = pty.openpty()
         with open(str(tmp_path / 'answers'), 'wb') as answers:
-            subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(digits / 'one'), form], stdout=answers,
-                           stderr=theirs, env=dict(os.environ, TERM='xterm'), check=True)
+            subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), str(digits / 'one'), form],
+                           stdout=answers, stderr=theirs, env=dict(os.environ, TERM='xterm'), check=True)
         os.close(theirs)
         assert b'predicting' in os.read(ours, 1 << 16)
         os.close(ours)
@@ -76,9 +80,11 @@ def test_answers_go_to_the_file_and_the_bar_to_the_terminal(trained, digits, tmp
 
 
 def test_quiet_leaves_results_and_errors(trained, here, tmp_path):
-    assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 2, '--quiet') == ''
-    said = here('eval', 'net', '--quiet')
-    assert re.search(r'^Accuracy \d+\.\d% of \d+ images', said, re.M) and 'Next:' not in said and 'event file' not in said
+    assert here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps',
+                2, '--quiet') == ''
+    printed = here('eval', 'net', '--quiet')
+    assert re.search(r'^Accuracy \d+\.\d% of \d+ images', printed,
+                     re.M) and 'Next:' not in printed and 'event file' not in printed
     assert here('eval', 'nowhere', '--quiet', code=1).startswith('slimtune: no checkpoint at nowhere')
 
 
@@ -88,15 +94,16 @@ def test_verbose_shows_tensorflows_own_lines(trained, digits, slimtune):
 
 
 def test_absls_flags_send_what_is_said_to_standard_error(trained, slimtune):
-    process = slimtune('train', trained / 'pic', '--model', 'lenet', '--train-dir', trained / 'pic_lenet', '--alsologtostderr',
-                       '--max-number-of-steps', 1)
+    process = slimtune('train', trained / 'pic', '--model', 'lenet', '--train-dir', trained / 'pic_lenet',
+                       '--alsologtostderr', '--max-number-of-steps', 1)
     assert process.stdout == ''
     assert re.search(r'^I\d{4} .*\.py:\d+\] .* is trained: step 60 of 1\.', process.stderr, re.M)
 
 
 def test_training_goes_on_when_nobody_reads(trained, tmp_path):
     """`slimtune train … | head`"""
-    process = subprocess.Popen([SLIMTUNE, 'train', str(trained / 'pic'), '--model', 'lenet', '--train-dir', 'net', '--batch-size',
+    process = subprocess.Popen([SLIMTUNE, 'train', str(trained / 'pic'), '--model', 'lenet', '--train-dir',
+                                'net', '--batch-size',
                                 '8', '--max-number-of-steps', '3'], cwd=str(tmp_path), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.close()
@@ -117,9 +124,11 @@ def test_names_of_classes_and_files_cannot_act_on_the_terminal(digits, here, tmp
     (tmp_path / 'pic' / 'two' / FORGES).write_bytes(b'no image')
     good = shutil.copy(str(sorted((digits / 'one').iterdir())[0]), str(tmp_path / FORGES))
     shown = [here('convert', '-t', 'pic'),
-             here('train', 'pic', '--model', 'lenet', '--train-dir', CLEARS, '--max-number-of-steps', 2, '--batch-size', 4),
+             here('train', 'pic', '--model', 'lenet', '--train-dir', CLEARS, '--max-number-of-steps', 2,
+                  '--batch-size', 4),
              here('eval', CLEARS), here('eval', f'no\x1b{FORGES}', code=1),
-             here('predict', CLEARS, good, tmp_path / 'pic' / 'two' / FORGES), here('predict', CLEARS, f'none\x1b{FORGES}', code=1)]
+             here('predict', CLEARS, good, tmp_path / 'pic' / 'two' / FORGES),
+             here('predict', CLEARS, f'none\x1b{FORGES}', code=1)]
     for text in shown:
         assert r'\x1b' in text or r'\u009b' in text
         assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|^ *Next: rm', text, re.M), text
@@ -129,23 +138,26 @@ def test_names_of_classes_and_files_cannot_act_on_the_terminal(digits, here, tmp
     assert json.loads(here('predict', CLEARS, FORGES, '--json').splitlines()[0])['file'] == FORGES
 
 
-@pytest.mark.parametrize('name', ['my pics', 'a\'b"c', '$HOME', 'a\nb', 'c\x1b[2J\\', "d'\t", '擦花', '\u202eb', '\x9b1m', '*'])
+@pytest.mark.parametrize('name', [
+    'my pics', 'a\'b"c', '$HOME', '*', 'a\nb', 'c\x1b[2J\\', "d'\t", '擦花', '\u202eb', '\x9b1m'])
 def test_the_next_command_can_be_pasted(name, capsys):
     terminal.setup()
     terminal.next_step('eval', name)
     blank, line = capsys.readouterr().out.splitlines()
     assert blank == '' and line.startswith('Next: slimtune eval ')
-    pasted = subprocess.run(['bash', '-c', f'printf %s {line[len("Next: slimtune eval "):]}'], stdout=subprocess.PIPE,
-                            env=dict(os.environ, LC_ALL='C.UTF-8'), check=True)
+    pasted = subprocess.run(['bash', '-c', f'printf %s {line[len("Next: slimtune eval "):]}'],
+                            stdout=subprocess.PIPE, env=dict(os.environ, LC_ALL='C.UTF-8'), check=True)
     assert pasted.stdout.decode('utf-8') == name
 
 
 def test_a_file_name_that_is_no_utf_8_keeps_its_bytes(trained, digits, tmp_path):
     name = '擦.png'.encode('gbk')
-    shutil.copy(str(sorted((digits / 'one').iterdir())[0]).encode(), os.path.join(os.fsencode(tmp_path), name))
+    shutil.copy(str(sorted((digits / 'one').iterdir())[0]).encode(),
+                os.path.join(os.fsencode(tmp_path), name))
 
     def predict(form, **environment):
-        return subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), name, form], cwd=str(tmp_path), check=True,
+        return subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), name, form],
+                              cwd=str(tmp_path), check=True,
                               stdout=subprocess.PIPE, env=dict(os.environ, **environment)).stdout
     for encoding in ('ascii', 'cp1252', 'utf-8'):
         assert predict('--csv', PYTHONIOENCODING=encoding).splitlines()[1].startswith(name + b',')
@@ -155,8 +167,10 @@ def test_a_file_name_that_is_no_utf_8_keeps_its_bytes(trained, digits, tmp_path)
 def test_data_is_utf_8_whatever_the_terminal_says(trained, digits, tmp_path):
     shutil.copy(str(sorted((digits / 'one').iterdir())[0]), str(tmp_path / '漏底.png'))
     for form in ('--csv', '--json'):
-        process = subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), '漏底.png', form], cwd=str(tmp_path),
-                                 check=True, stdout=subprocess.PIPE, env=dict(os.environ, PYTHONIOENCODING='cp1252'))
+        process = subprocess.run([SLIMTUNE, 'predict', str(trained / 'pic_lenet'), '漏底.png', form],
+                                 cwd=str(tmp_path),
+                                 check=True, stdout=subprocess.PIPE,
+                                 env=dict(os.environ, PYTHONIOENCODING='cp1252'))
         assert '漏底.png' in process.stdout.decode('utf-8')
 
 
@@ -185,12 +199,13 @@ def test_where_nobody_watches_a_line_comes_now_and_then(capsys, monkeypatch):
         bar.advance(1)
         bar.advance(3, 'done')
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith('reading: 1 of 4 files, ') and last.startswith('reading: 4 of 4 files, ') and last.endswith('/s done')
+    assert first.startswith('reading: 1 of 4 files, ')
+    assert last.startswith('reading: 4 of 4 files, ') and last.endswith('/s done')
 
 
 @pytest.mark.parametrize('settings, out, err', [
-    ({}, 'progress\nnote: beware\n42\n', ''), ({'quiet': True}, '42\n', ''), ({'verbosity': -1}, 'note: beware\n42\n', ''),
-    ({'to_stderr': True}, '42\n', 'progress\nnote: beware\n')])
+    ({}, 'progress\nnote: beware\n42\n', ''), ({'quiet': True}, '42\n', ''),
+    ({'verbosity': -1}, 'note: beware\n42\n', ''), ({'to_stderr': True}, '42\n', 'progress\nnote: beware\n')])
 def test_what_is_said_can_be_silenced_and_sent_elsewhere(settings, out, err, capsys):
     terminal.setup(**settings)
     terminal.say('progress')

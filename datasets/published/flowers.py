@@ -6,7 +6,7 @@ sorted, shuffled with seed 0, and the first 350 are the validation set, so that 
 import random
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Published, PublishedImage
+from slimtune.datasets.published_data import Contents, PublishedImage, Release
 from slimtune.errors import UserError
 from slimtune.storage.archives import Archive, members
 
@@ -17,23 +17,25 @@ get_split = register('flowers', splits={'train': 3320, 'validation': 350}, class
 
 
 def read(paths):
-    """The photographs in the archive. paths: {archive's name: path}. Of an archive with fewer, a tenth is held out."""
+    """The photographs in the archive. paths: {archive's name: path}. Holds out 350, or a tenth of a smaller archive."""
     path, = paths.values()
-    found = {}
+    encoded = {}
     for member in members(path):
         label = member.name.split('/')[-2] if '/' in member.name else ''
         if label in CLASS_NAMES:
-            found['/'.join(member.name.split('/')[-2:])] = member.stream.read()
-    if len(found) < 2:
-        raise UserError('%s holds no photographs in folders %s: fetch it again' % (path, ', '.join(CLASS_NAMES)))
-    names = sorted(found)
+            encoded['/'.join(member.name.split('/')[-2:])] = member.stream.read()
+    if len(encoded) < 2:
+        raise UserError(f'{path} holds no photographs in folders {", ".join(CLASS_NAMES)}: fetch it again')
+    names = sorted(encoded)
     random.Random(0).shuffle(names)
-    photographs = [PublishedImage(CLASS_NAMES.index(name.split('/')[0]), name, lambda name=name: found[name]) for name in names]
+    photographs = [PublishedImage(CLASS_NAMES.index(name.split('/')[0]), name, lambda name=name: encoded[name])
+                   for name in names]
     held_out = min(VALIDATION, max(1, len(names) // 10))
     return Contents(CLASS_NAMES, {'train': photographs[held_out:], 'validation': photographs[:held_out]})
 
 
-PUBLISHED = Published(
-    [Archive('https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz', 228813984,
-             '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c')],
-    {split: ('flowers_%s_%%05d-of-%%05d.tfrecord' % split, 5) for split in ('train', 'validation')}, read)
+RELEASE = Release(
+    archives=[Archive('https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz',
+                      228813984, '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c')],
+    shards={'train': ('flowers_train_%05d-of-%05d.tfrecord', 5),
+            'validation': ('flowers_validation_%05d-of-%05d.tfrecord', 5)}, read=read, first_net='mobilenet_v1_025')

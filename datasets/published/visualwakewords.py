@@ -7,7 +7,7 @@ import json
 import os
 
 from slimtune.datasets.dataset_factory import register
-from slimtune.datasets.published_data import Contents, Published, PublishedImage
+from slimtune.datasets.published_data import Contents, PublishedImage, Release
 from slimtune.errors import UserError
 from slimtune.storage.archives import index
 
@@ -25,28 +25,28 @@ def read(folder):
     annotations = _files(folder, 'annotations', 'annotations_trainval2014.zip')
     splits = {}
     for split in ('train', 'val'):
-        name = 'instances_%s2014.json' % split
+        name = f'instances_{split}2014.json'
         if name not in annotations:
-            raise UserError('no %s in the annotations in %s: it must hold %s' % (name, folder, NEEDS))
+            raise UserError(f'no {name} in the annotations in {folder}: it must hold {NEEDS}')
         splits[split] = _images(json.loads(annotations[name]().decode('utf-8')),
-                                  _files(folder, split + '2014', split + '2014.zip'))
+                                _files(folder, split + '2014', split + '2014.zip'))
     return Contents(CLASS_NAMES, splits)
 
 
-def _images(coco, found):
-    """The Images of a COCO file, in its order. found: {file's name: function that returns the bytes}."""
+def _images(coco, readers):
+    """The images of a COCO file, in its order. readers: {file's name: function that returns the bytes}."""
     person = next(category['id'] for category in coco['categories'] if category['name'] == 'person')
     people = collections.defaultdict(list)
     for annotation in coco['annotations']:
         if annotation['category_id'] == person:
             people[annotation['image_id']].append(annotation)
-    missing = [image['file_name'] for image in coco['images'] if image['file_name'] not in found]
+    missing = [image['file_name'] for image in coco['images'] if image['file_name'] not in readers]
     if missing:
-        raise UserError('%d images are missing, %s first: the folder must hold %s' % (len(missing), missing[0], NEEDS))
-    return [_image(image, people[image['id']], found[image['file_name']]) for image in coco['images']]
+        raise UserError(f'{len(missing)} images are missing, {missing[0]} first: the folder must hold {NEEDS}')
+    return [_image(image, people[image['id']], readers[image['file_name']]) for image in coco['images']]
 
 
-def _image(image, people, read_it):
+def _image(image, people, reader):
     width, height = image['width'], image['height']
     large = [person for person in people if person['area'] / (width * height) > SMALLEST_SHARE]
     features = {'image/source_id': [str(image['id'])]}
@@ -58,15 +58,17 @@ def _image(image, people, read_it):
             'image/object/bbox/ymin': [box[1] / height for box in boxes],
             'image/object/bbox/ymax': [(box[1] + box[3]) / height for box in boxes],
             'image/object/area': [float(person['area']) for person in large]})
-    return PublishedImage(int(bool(large)), image['file_name'], read_it, features)
+    return PublishedImage(int(bool(large)), image['file_name'], reader, features)
 
 
 def _files(folder, unpacked, archive):
     """{file's name: function that returns the bytes} of a folder, or of the zip it came in."""
     for path in (os.path.join(folder, unpacked), os.path.join(folder, archive)):
         if os.path.exists(path):
-            return {name.rsplit('/', 1)[-1]: read_it for name, read_it in index(path).items()}
-    raise UserError('no %s in %s: it must hold %s' % (archive, folder, NEEDS))
+            return {name.rsplit('/', 1)[-1]: reader for name, reader in index(path).items()}
+    raise UserError(f'no {archive} in {folder}: it must hold {NEEDS}')
 
 
-PUBLISHED = Published([], {'train': ('train.record-%05d-of-%05d', 100), 'val': ('val.record-%05d-of-%05d', 10)}, read, NEEDS)
+RELEASE = Release(
+    archives=[], shards={'train': ('train.record-%05d-of-%05d', 100), 'val': ('val.record-%05d-of-%05d', 10)},
+    read=read, first_net='mobilenet_v1_025', needs=NEEDS)

@@ -1,4 +1,4 @@
-"""`slimtune eval`: tests a net on every image of a split, once."""
+"""`slimtune eval`: evaluates a net on every image of a split, once."""
 import dataclasses
 
 from slimtune import options
@@ -9,11 +9,12 @@ from slimtune.terminal import next_step
 
 
 def run(request):
-    """The command."""
-    tested, net_options, data_options = request[options.Tested], request[options.Net], data_set(request)
+    """The command: chooses the split where none is named, evaluates, and prints what to type next."""
+    tested, net_options, data_options = request[options.Evaluation], request[options.Net], data_set(request)
     if 'dataset_split_name' not in request.typed:
-        split = dataset_factory.held_out_split(data_options.dataset_name, data_options.dataset_dir, data_options.dataset_split_name)
-        data_options = dataclasses.replace(data_options, dataset_split_name=split or data_options.dataset_split_name)
+        default = data_options.dataset_split_name
+        split = dataset_factory.held_out_split(data_options.dataset_name, data_options.dataset_dir, default)
+        data_options = dataclasses.replace(data_options, dataset_split_name=split or default)
     evaluate(tested, data_options, net_options, request.run, request.averages, request[options.Engine])
-    unknown = [] if request.run else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
+    unknown = [] if request.run.path else ['--model-name', net_options.model_name, '--label-path', 'LABELS']
     next_step('export', tested.checkpoint_path, *unknown)

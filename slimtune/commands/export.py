@@ -10,7 +10,7 @@ BARE_ONLY = ('batch_size', 'is_training', 'final_endpoint', 'write_text_graphdef
 
 def run(request):
     """The command."""
-    exported, net_options, data_options = request[options.Exported], request[options.Net], data_set(request)
+    exported, net_options, data_options = request[options.Export], request[options.Net], data_set(request)
     if exported.output_file:
         bare_graph.export_bare(exported, data_options, net_options)
         return

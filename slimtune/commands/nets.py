@@ -1,5 +1,4 @@
 """`slimtune nets`: lists the nets, from their records."""
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.nets.nets_factory import NETS
 from slimtune.terminal import next_step, result, say, table
 
@@ -7,24 +6,25 @@ from slimtune.terminal import next_step, result, say, table
 def run(request):
     """The command."""
     result(*lines())
-    say('Accuracy: ImageNet, best and among the best five, in percent, as published: %s.'
-        % '; '.join('%s (%s)' % (source, ', '.join(nets)) for source, nets in sources().items()))
-    say('resnet_v2 is prepared as vgg, as slim has it; its published weights were trained with inception at 299 pixels '
-        '(--preprocessing-name inception --train-image-size 299).')
+    sources = '; '.join(f"{source} ({', '.join(names)})" for source, names in accuracy_sources().items())
+    say(f'Accuracy: top-1 / top-5 on ImageNet, in percent, as published: {sources}.')
+    say('resnet_v2 has the preprocessing vgg, as in slim; its published weights were trained with inception '
+        'at 299 pixels (--preprocessing-name inception --train-image-size 299).')
     next_step('download', 'inception_v3')
 
 
 def lines():
-    """The table."""
+    """The table, a list of lines: one net each."""
     return table(
         ['net', 'pixels', 'parameters', 'multiply-adds', 'preprocessing', 'accuracy', 'weights', 'head'],
-        [[net.name, net.image_size, _millions(net.parameters), _millions(net.multiply_adds), net.preprocessing,
-          _accuracy(net.accuracy), 'published' if net.name in WEIGHTS else '-', ', '.join(net.head)]
+        [[net.name, net.image_size, _millions(net.parameters), _millions(net.multiply_adds),
+          net.preprocessing, _accuracy(net.accuracy), 'published' if net.weights else '-',
+          ', '.join(net.head)]
          for net in NETS.values()])
 
 
-def sources():
-    """{who published an accuracy: [names of nets]}."""
+def accuracy_sources():
+    """{who published accuracies: [names of nets]}."""
     found = {}
     for net in NETS.values():
         if net.accuracy:
@@ -33,8 +33,8 @@ def sources():
 
 
 def _millions(number):
-    return '-' if number is None else '%.1f M' % (number / 1e6)
+    return f'{number / 1e6:.1f} M'
 
 
 def _accuracy(shares):
-    return '-' if not shares else ' / '.join('-' if share is None else '%.1f' % share for share in shares)
+    return ' / '.join('-' if share is None else f'{share:.1f}' for share in shares) if shares else '-'

@@ -14,7 +14,7 @@ from slimtune.terminal import data, result
 
 def run(request):
     """The command."""
-    predicted, net_options = request[options.Predicted], request[options.Net]
+    predicted, net_options = request[options.Prediction], request[options.Net]
     if not predicted.checkpoint_path:
         raise UserError('which net? slimtune predict TRAIN_FOLDER IMAGE …')
     if not request.words:

@@ -1,1 +1,1 @@
-"""A net tested on a split: metrics, predictions, the report."""
+"""A net evaluated on a split: predictions, metrics, the report."""

@@ -1,33 +1,35 @@
-"""A net tested on every image of a split, once."""
+"""Evaluates a net on every image of a split, once."""
+import contextlib
+import dataclasses
 import itertools
 import json
 import os
 
-import numpy as np
-
 from slimtune import options
 from slimtune.checkpoints import checkpoint, restored_model
-from slimtune.checkpoints.checkpoint import folder_of
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
-from slimtune.evaluation.metrics import measure, report
-from slimtune.evaluation.predictions import predictions
+from slimtune.evaluation import result_files
+from slimtune.evaluation.metrics import largest_k, measure, report
+from slimtune.evaluation.predictions import decide, join, probabilities_file, write_csv
 from slimtune.images import input_pipeline
 from slimtune.inference import agreement
 from slimtune.runtime import tf
-from slimtune.storage import atomic
 from slimtune.terminal import progress, result, say
 
 
-def evaluate(tested, data_options, net_options, run=None, averages=False, engine_options=None):
-    """Tests a net and returns its metrics, as in EVAL_DIR/metrics.json.
+def evaluate(tested, data_options, net_options, run=None, averages=options.Averages.IGNORE,
+             engine_options=None):
+    """Evaluates a net on a split and returns its metrics, as in EVAL_DIR/metrics.json.
 
-    tested, data_options, net_options, engine_options: dataclasses of options. run: run.json, {} without. averages: see
-    restored_model.load.
+    tested, data_options, net_options, engine_options: dataclasses of options. run: options.RunFile, None
+    without. averages: options.Averages. Writes metrics.json, predictions.csv, probabilities.npz and an event
+    file, all or none; raises UserError, before the net runs, where it cannot, and for a net or data that do
+    not fit.
     """
     # Data and net
     engine_options = engine_options or options.Engine()
-    checkpoint.find(tested.checkpoint_path)     # first of all: without run.json, everything else would seem missing too
+    checkpoint.find(tested.checkpoint_path)     # first: without run.json, all else would seem missing too
     if not data_options.dataset_dir:
         raise UserError('which images? Add --dataset-dir')
     dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,
@@ -36,55 +38,70 @@ def evaluate(tested, data_options, net_options, run=None, averages=False, engine
     input_pipeline.check_labels(dataset, offset)
     names = labels.read(tested.label_path) if tested.label_path else dataset.class_names
     if names != dataset.class_names:
-        raise UserError('%s names other classes than the records of %s' % (tested.label_path, dataset.name))
-    tested_model = restored_model.load(tested.checkpoint_path, run or {}, net_options, tested.eval_image_size, names[offset:],
-                              averages, offset, tested.num_preprocessing_threads)
-    eval_dir = tested.eval_dir or os.path.join(folder_of(tested.checkpoint_path), 'eval')
-    say('%s, step %d%s, on the %d images of %s %s' % (
-        tested_model.checkpoint.prefix, tested_model.checkpoint.step, ', moving averages' if tested_model.averages else '',
-        dataset.num_samples, dataset.name, dataset.split_name))
+        raise UserError(f'{tested.label_path} names other classes than the records of {dataset.name}: '
+                        'leave out --label-path')
+    model = restored_model.load(tested.checkpoint_path, net_options, run, tested.eval_image_size,
+                                names[offset:], averages)
+    model = dataclasses.replace(model, inputs=dataclasses.replace(model.inputs, labels_offset=offset))
+    saved, num_classes = model.checkpoint, len(model.class_names)
+    averages = ', moving averages' if model.averages else ''
+    say(f'{saved.prefix}, step {saved.step}{averages}, '
+        f'on the {dataset.num_samples} images of {dataset.name} {dataset.split_name}')
 
-    # Answers
-    logits, truth, file_names = answer(tested_model, dataset, tested, engine_options)
-    metrics = measure(logits, truth, tested_model.class_names, tested.top_k)
-    metrics.update(checkpoint=tested_model.checkpoint.prefix, step=tested_model.checkpoint.step, split=dataset.split_name,
-                   averages=tested_model.averages)
+    # Predictions and metrics; the folder is checked before the work
+    eval_dir = tested.eval_dir or os.path.join(checkpoint.folder_of(tested.checkpoint_path), 'eval')
+    num_images = dataset.num_samples
+    if tested.max_num_batches:
+        num_images = min(num_images, tested.max_num_batches * tested.batch_size)
+    with result_files.replace(eval_dir, 4 * num_images * num_classes) as files:
+        path = files.path('probabilities.npz')
+        with probabilities_file(path, num_images, num_classes) as probabilities:
+            sha256 = checkpoint.sha256(saved.prefix)
+            predictions = predict_split(model, dataset, tested, engine_options, probabilities)
+            probabilities.finish(predictions, model.class_names, sha256, saved.step, dataset.split_name)
+        metrics = measure(predictions, model.class_names, largest_k(tested.top_k, num_classes))
+        metrics.update(checkpoint=saved.prefix, checkpoint_sha256=sha256, step=saved.step,
+                       split=dataset.split_name, averages=model.averages)
+        write_csv(files.path('predictions.csv'), predictions, model.class_names)
+        with open(files.path('metrics.json'), 'w', encoding='utf-8') as f:
+            f.write(json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
+        write_events(os.path.dirname(path), metrics)
 
-    # What came of it
-    os.makedirs(eval_dir, exist_ok=True)
-    atomic.write_text(os.path.join(eval_dir, 'metrics.json'), json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
-    atomic.write_text(os.path.join(eval_dir, 'predictions.csv'),
-                     predictions(file_names, truth, logits, tested_model.class_names))
-    write_events(eval_dir, metrics)
+    # Report
     result(*report(metrics))
-    say('%s: metrics.json, predictions.csv (every image), event file' % eval_dir)
+    say(f'{eval_dir}: metrics.json, predictions.csv (each image), probabilities.npz (each class), event file')
     return metrics
 
 
-def answer(tested_model, dataset, tested, engine_options):
-    """The net's logits [n, classes], the labels [n] and the file names [n] of every image of a split."""
-    k = min(tested.top_k, len(tested_model.class_names) - 1)
-    answering = agreement.open_engine(tested_model, (engine_options.engine, engine_options.precision), k,
-                                lambda: input_pipeline.first_images(dataset, tested_model.inputs, agreement.PROVED_ON))
-    parts, batches = [], input_pipeline.read(dataset, tested_model.inputs, tested.batch_size)
-    with input_pipeline.explained(), progress('evaluating', dataset.num_samples) as bar:
-        for images, truth, names in itertools.islice(batches, tested.max_num_batches):
-            parts.append((answering.run(images, truth)[0], truth, names))
-            bar.advance(len(truth))
-    batches.close()
-    answering.close()
-    logits, truth, names = (np.concatenate(part) for part in zip(*parts))
-    if answering.again:
-        say('%d of %d images were close and decided again in float32' % (answering.again, len(truth)))
-    return logits, truth, names
+def predict_split(model, dataset, tested, engine_options, probabilities):
+    """The Predictions for every image of a split. probabilities: the ProbabilitiesFile to fill."""
+    k = largest_k(tested.top_k, len(model.class_names))
+    parts = []
+    with contextlib.ExitStack() as stack:
+        engine = agreement.open_engine(
+            model, (engine_options.engine, engine_options.precision), k,
+            lambda: input_pipeline.sample_images(dataset, model.inputs, agreement.PROVED_ON))
+        stack.enter_context(contextlib.closing(engine))
+        batches = stack.enter_context(contextlib.closing(input_pipeline.read(
+            dataset, model.inputs, tested.batch_size, tested.num_preprocessing_threads)))
+        stack.enter_context(input_pipeline.explain_errors())
+        bar = stack.enter_context(progress('evaluating', dataset.num_samples))
+        for images, image_labels, file_names in itertools.islice(batches, tested.max_num_batches):
+            logits = engine.run(images, image_labels)[0]
+            part, rows = decide(logits, image_labels, file_names, k)
+            probabilities.append(rows)
+            parts.append(part)
+            bar.advance(len(image_labels))
+    predictions = join(parts)
+    if engine.again:
+        say(f'{engine.again} of {len(predictions.labels)} images were close and decided again in float32')
+    return predictions
 
 
 def write_events(folder, metrics):
-    """An entry for TensorBoard at the checkpoint's step, with slim's tags."""
+    """Writes an entry for TensorBoard at the checkpoint's step, with slim's tags."""
     values = {'eval/Accuracy': metrics['accuracy']}
-    values.update({'eval/Recall_%s' % k: value for k, value in metrics['top_k'].items()})
-    with tf.Graph().as_default():
-        writer = tf.summary.FileWriter(folder)
-        writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]),
-                           metrics['step'])
-        writer.close()
+    values.update({f'eval/Recall_{k}': share for k, share in metrics['top_k'].items()})
+    tags = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    with tf.Graph().as_default(), contextlib.closing(tf.summary.FileWriter(folder)) as writer:
+        writer.add_summary(tf.Summary(value=tags), metrics['step'])

@@ -1,21 +1,19 @@
 """The exported folder: written beside its place, replayed on real images, and only then put there."""
-import hashlib
 import json
 import os
 import shutil
 
 import numpy as np
 
-from slimtune import __version__
+from slimtune import __version__, options
 from slimtune.checkpoints import checkpoint, restored_model
 from slimtune.checkpoints.checkpoint import folder_of, restore
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.exporting import encoded, openvino
 from slimtune.images import input_pipeline
-from slimtune.images.prepare import prepared_encoded
+from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import engines
-from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
 from slimtune.terminal import result, warn
@@ -26,17 +24,18 @@ MODEL_FORMAT = 1
 BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
 
 
-def export(exported, data_options, net_options, run=None, averages=False):
-    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: run.json, {} without.
+def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
+    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: an
+    options.RunFile, None without; averages: an options.Averages.
 
     frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
     images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
     """
     names = labels.read(exported.label_path) if exported.label_path else None
-    offset = data_options.labels_offset
-    exported_model = restored_model.load(exported.checkpoint_path, run or {}, net_options,
-                                exported.image_size or exported.eval_image_size, names and names[offset:], averages, offset)
-    exported_model.say_averages()
+    exported_model = restored_model.load(
+        exported.checkpoint_path, net_options, run, exported.image_size or exported.eval_image_size,
+        names and names[data_options.labels_offset:], averages)
+    exported_model.report_averages()
     folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
     there = os.listdir(folder) if os.path.isdir(folder) else []
     others = sorted(set(there).difference(BUNDLE if 'model.json' in there else ()))
@@ -71,21 +70,15 @@ def export(exported, data_options, net_options, run=None, averages=False):
 def facts(exported_model):
     """What model.json says."""
     inputs, net = exported_model.inputs, exported_model.net
-    digest = hashlib.sha256()
-    for path in checkpoint.files(exported_model.checkpoint.prefix):
-        if not path.endswith('.meta'):
-            with open(path, 'rb') as f:
-                for block in iter(lambda: f.read(1 << 20), b''):
-                    digest.update(block)
     return {
         'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
-        'preprocessing': preprocessing_factory.style_of(inputs.preprocessing), 'use_grayscale': inputs.use_grayscale,
+        'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
         'dct_method': inputs.dct_method, 'classes': exported_model.class_names,
         'averages': exported_model.averages,
         'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
         'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
         'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': digest.hexdigest()},
+                       'sha256': checkpoint.sha256(exported_model.checkpoint.prefix)},
         'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
 
 
@@ -96,7 +89,7 @@ def some_images(data_options):
     if not splits:
         return [], None
     split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
-    return input_pipeline.encoded_images(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
+    return input_pipeline.sample_encoded(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
 
 
 def replay(folder, exported_model, replay_images):
@@ -107,7 +100,7 @@ def replay(folder, exported_model, replay_images):
     encoded, split = replay_images
     inputs = exported_model.inputs
     if encoded:
-        images = prepared_encoded(encoded, inputs)
+        images = evaluation_arrays(encoded, inputs)
     else:
         warn('no images of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
         images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
@@ -140,7 +133,7 @@ def live(exported_model, images):
     """The probabilities of the net as it stands in the checkpoint, nothing frozen."""
     with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
         placeholder, logits, _ = restored_model.build(exported_model)
-        restore(session, exported_model.checkpoint, restored_model.sources(exported_model))
+        restore(session, exported_model.checkpoint, restored_model.names_in_checkpoint(exported_model))
         return session.run(tf.nn.softmax(logits), {placeholder: images})
 
 

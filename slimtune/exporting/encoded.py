@@ -1,8 +1,7 @@
 """The formats that take encoded images: frozen_encoded.pb and saved_model/."""
 import os
 
-from slimtune.images import input_pipeline
-from slimtune.preprocessing import preprocessing_factory
+from slimtune.images import prepare
 from slimtune.runtime import portable, session_config, tf
 from slimtune.storage import atomic
 
@@ -10,12 +9,9 @@ from slimtune.storage import atomic
 def write_encoded(folder, frozen, exported_model):
     """Writes frozen_encoded.pb and saved_model/, which take encoded images [n] (JPEG, PNG, GIF) and give probabilities."""
     inputs = exported_model.inputs
-    preprocess = preprocessing_factory.get_preprocessing(inputs.preprocessing, False, inputs.use_grayscale)
     with tf.Graph().as_default(), tf.Session(config=session_config(cpu_only=True)) as session:
         encoded = tf.placeholder(tf.string, [None], name='encoded')
-        images = tf.map_fn(lambda one: preprocess(input_pipeline.decode(one, inputs), inputs.size, inputs.size), encoded,
-                           tf.float32, parallel_iterations=4)
-        images = tf.ensure_shape(images, [None, inputs.size, inputs.size, inputs.channels])
+        images = tf.map_fn(lambda one: prepare.evaluation_image(one, inputs), encoded, tf.float32, parallel_iterations=4)
         probabilities, = tf.import_graph_def(frozen, {'input:0': images}, ['probabilities:0'], name='net')
         probabilities = tf.identity(probabilities, 'probabilities')
         graph = tf.graph_util.extract_sub_graph(tf.get_default_graph().as_graph_def(), ['probabilities'])

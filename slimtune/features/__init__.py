@@ -1,1 +1,1 @@
-"""Cached features: where the frozen part ends, its features on the disk, the steps' batches, a linear probe."""
+"""Cached features: where the frozen part ends, its features on the disk, the batches of steps, a probe."""

@@ -1,38 +1,47 @@
-"""The features of a split on the disk, under a name made of everything that determines them, and the engine that
-computes them."""
+"""The features of a split on the disk, under a name made of everything that determines them."""
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import shutil
 import struct
+import uuid
 
 import numpy as np
 
+from slimtune import machine
+from slimtune.errors import UserError
 from slimtune.features.cut import IMAGES
 from slimtune.images import input_pipeline
 from slimtune.inference import engines
-from slimtune.storage import atomic
-from slimtune.terminal import progress
+from slimtune.storage import atomic, cache_contents, locks
+from slimtune.storage.cache import folders_to_read, touch, writable_folder
+from slimtune.terminal import progress, say
 
-MARGIN = 1 << 30            # bytes of the disk that a cache leaves free
-PROVED_ON = 16              # images
-LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
+MARGIN = 1 << 30            # bytes of the disk that the features leave free
 _READ_AT_ONCE = 64          # images
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """A split's features. folder: where they lie. features: {tensor's name: array [n, ...] on the disk}. labels: int64 [n]."""
+    """A split's features. folder: where they lie. features: {tensor's name: array [n, ...] on the disk}.
+
+    labels: int64 [n]. lock: keeps the features from being removed as long as this object lives.
+    """
     folder: str
     features: dict
     labels: np.ndarray
+    lock: object = None
 
     def vectors(self, name):
         """The features of one tensor as [n, depth], or None where it is a map with places in it."""
         array = self.features.get(name)
-        return array.reshape(len(array), -1) if array is not None and array[0].size == array.shape[-1] else None
+        if array is None or array[0].size != array.shape[-1]:
+            return None
+        return array.reshape(len(array), -1)
 
     @property
     def size(self):
@@ -40,35 +49,38 @@ class Cache:
         return sum(array.nbytes for array in self.features.values()) + self.labels.nbytes
 
 
-def bytes_needed(cut, num_images):
-    """The size of a cache before it is made."""
-    return sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in cut) * num_images
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What features are computed from. graph_def: of frozen_graph. cut: its tensors. dataset, inputs: its
+    images.
+
+    kind: (engine, precision). key: all that determines the features, as a name: weights and net, the records,
+    the pixels, the engine.
+    """
+    graph_def: object
+    cut: list
+    dataset: object
+    inputs: object
+    kind: tuple = engines.EXACT
+    key: str = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        digest = hashlib.sha256(self.graph_def.SerializeToString(deterministic=True))
+        digest.update(json.dumps([dataclasses.asdict(self.inputs), self.kind], sort_keys=True).encode())
+        for path in self.dataset.data_sources:
+            digest.update(record_checksums(path))
+        object.__setattr__(self, 'key', digest.hexdigest()[:32])
+
+    @property
+    def bytes_needed(self):
+        """The size of the features before they are computed."""
+        per_image = sum(4 * int(np.prod(tensor.shape.as_list()[1:])) for tensor in self.cut)
+        return per_image * self.dataset.num_samples
 
 
-def limit(folder, asked=None):
-    """The bytes a cache in `folder` may take: what was asked for (GiB), else a quarter of the memory; never the disk's last."""
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 4
-    free = shutil.disk_usage(_existing(folder)).free - MARGIN
-    return min(free, memory if asked is None else int(asked * (1 << 30)))
-
-
-def _existing(folder):
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(os.path.abspath(folder))
-    return folder
-
-
-def key_of(graph_def, dataset, inputs, kind):
-    """What determines the features, as a name: weights and net, the records, the preparation, engine and precision (kind)."""
-    digest = hashlib.sha256(graph_def.SerializeToString(deterministic=True))
-    digest.update(json.dumps([dataclasses.asdict(inputs), kind], sort_keys=True).encode())
-    for path in dataset.data_sources:
-        digest.update(checksums(path))
-    return digest.hexdigest()[:32]
-
-
-def checksums(path):
-    """The lengths and checksums that a file of records holds, which name its content without reading all of it: bytes.
+def record_checksums(path):
+    """The lengths and checksums that a file of records holds, which name its content without reading all of
+    it: bytes.
 
     Source: TFRecord's framing: length (8 bytes), its checksum (4), the record, its checksum (4).
     """
@@ -82,97 +94,154 @@ def checksums(path):
             digest.update(head + f.read(4))
 
 
-def compute(graph_def, cut, dataset, inputs, folder, kind=engines.EXACT, what='features'):
-    """The features of a split, from `folder` where they were computed before: (Cache, whether they were there).
+def make_room(folder, needed, cache_limit=None):
+    """Removes the features that were not used for longest until `needed` bytes fit; returns the bytes that
+    are allowed.
 
-    graph_def: of frozen_graph. cut: its tensors. dataset, inputs: as for data.evaluation_batches. The cache appears whole
-    or not at all: it is written beside its place and renamed.
+    folder: a cache that can be written. cache_limit: GiB that the features of all runs together may take;
+    without, a quarter of the memory. The disk's last MARGIN bytes stay free, and so do features that a
+    process uses. Where that is not enough, nothing is removed and the number returned is smaller than
+    `needed`.
     """
-    place = os.path.join(folder, key_of(graph_def, dataset, inputs, kind))
-    names = [tensor.name for tensor in cut]
-    if os.path.isdir(place):
-        return _open(place, names), True
-    beside = '%s.part-%d' % (place, os.getpid())
-    os.makedirs(beside)
+    memory = machine.memory()
+    limit = cache_limit * (1 << 30) if cache_limit is not None else memory // 4 if memory else float('inf')
+    with cache_contents.alone(folder):
+        found = cache_contents.features(folder)
+        idle = [entry for entry in found if not cache_contents.is_used(entry)]
+        allowed = min(limit - sum(entry.size for entry in found), shutil.disk_usage(folder).free - MARGIN)
+        possible = allowed + sum(entry.size for entry in idle)
+        for entry in idle if possible >= needed else ():
+            if allowed >= needed:
+                break
+            if cache_contents.remove(entry):
+                allowed += entry.size
+        return max(0, int(possible))
+
+
+def find(part, cache_dir=None):
+    """The features of a Part as a Cache, where they were computed before and are whole; else None."""
+    for folder in folders_to_read(cache_dir):
+        place = os.path.join(folder, cache_contents.FEATURES, part.key)
+        with contextlib.suppress(OSError, ValueError):
+            lock = locks.acquire(place, shared=True) if os.path.isdir(place) else None
+            if lock:
+                touch(place)
+                return _open(place, part, lock)
+    return None
+
+
+def compute(part, cache_dir=None, title='features'):
+    """The features of a Part, from the cache where they were computed before: (Cache, whether they were
+    there).
+
+    They appear whole or not at all: they are written beside their place and renamed. Where another process
+    computes the same ones, waits for it. Raises UserError for a full disk, and where no folder can be
+    written.
+    """
+    found = find(part, cache_dir)
+    if found:
+        return found, True
+    folder = writable_folder(cache_dir)
+    if folder is None:
+        raise UserError('features cannot be kept anywhere: add --cache-dir FOLDER or --feature-cache off')
+    features = os.path.join(folder, cache_contents.FEATURES)
+    while True:
+        with cache_contents.alone(folder):
+            found = find(part, cache_dir)
+            if found:
+                return found, True
+            busy = _sweep(folder, part.key)
+            if not busy:
+                beside = os.path.join(features, f'{part.key}-{uuid.uuid4().hex[:8]}.part')
+                os.mkdir(beside)
+                lock = locks.acquire(beside)
+                break
+        say('Another command is computing the same features: waiting for it')
+        with contextlib.suppress(OSError):
+            locks.acquire(busy, wait=True).release()
     try:
-        arrays = [np.lib.format.open_memmap(_file(beside, n), 'w+', np.float32, (dataset.num_samples,) + shape)
-                  for n, shape in enumerate(tuple(tensor.shape.as_list()[1:]) for tensor in cut)]
-        truth = np.lib.format.open_memmap(_file(beside, 'labels'), 'w+', np.int64, (dataset.num_samples,))
-        running = engines.load(graph_def, *kind, outputs=['cut_%d:0' % n for n in range(len(cut))], input=IMAGES + ':0')
-        _fill(running, dataset, inputs, arrays, truth, what)
-        for array in arrays + [truth]:
-            array.flush()
-        del arrays, truth
-        with contextlib.suppress(OSError):      # another run was quicker
+        _write(part, beside, title)
+        with cache_contents.alone(folder):
+            place = os.path.join(features, part.key)
+            shutil.rmtree(place, ignore_errors=True)        # damaged, or `find` had found it
             os.rename(beside, place)
+            lock.share()
+        return _open(place, part, lock), False
+    except OSError as e:
+        if e.errno in _FULL:
+            raise UserError(
+                f'the disk is full: the features of {part.dataset.num_samples} images take '
+                f'{part.bytes_needed / 1e6:.1f} MB in {features}: make room, or add --cache-dir FOLDER or '
+                '--feature-cache off') from e
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return _open(place, names), False
 
 
-def _fill(running, dataset, inputs, arrays, truth, what):
-    done = 0
-    with input_pipeline.explained(), progress(what, dataset.num_samples) as bar:
-        for images, labels, _ in input_pipeline.read(dataset, inputs, _READ_AT_ONCE):
-            end = done + len(labels)
-            for array, values in zip(arrays, running.run(images)):
-                array[done:end] = values
-            truth[done:end] = labels
+def _sweep(folder, key):
+    """Removes what killed computations left; returns the folder in which another process computes `key`,
+    or None.
+    """
+    busy = None
+    for entry in cache_contents.features(folder):
+        if entry.unfinished and not cache_contents.remove(entry) and entry.name.startswith(key) \
+                and cache_contents.is_used(entry):
+            busy = entry.paths[0]
+    return busy
+
+
+def _write(part, folder, title):
+    """Computes the features and writes them into `folder`. Raises OSError where the disk is full, before
+    or while.
+    """
+    count = part.dataset.num_samples
+    with contextlib.ExitStack() as stack:
+        arrays = [(n, np.float32, tensor.shape.as_list()[1:]) for n, tensor in enumerate(part.cut)]
+        files = [stack.enter_context(_new_array(_file(folder, name), dtype, (count, *shape)))
+                 for name, dtype, shape in arrays + [('labels', np.int64, [])]]
+        outputs = [f'cut_{n}:0' for n in range(len(part.cut))]
+        running = engines.load(part.graph_def, *part.kind, outputs=outputs, input=f'{IMAGES}:0')
+        stack.callback(running.close)
+        bar = stack.enter_context(progress(title, count))
+        done = 0
+        for images, labels, _ in input_pipeline.read(part.dataset, part.inputs, _READ_AT_ONCE):
+            for file, values in zip(files, list(running.run(images)) + [np.asarray(labels, np.int64)]):
+                file.write(np.ascontiguousarray(values).data)
+            done += len(labels)
             bar.advance(len(labels))
-            done = end
-    running.close()
+        if done != count:
+            raise UserError(f'{part.dataset.name} holds {done} images where {count} were expected: '
+                            'convert the images again')
+        for file in files:
+            atomic.sync(file)
 
 
-def _open(place, names):
-    return Cache(place, {name: np.load(_file(place, n), mmap_mode='r') for n, name in enumerate(names)},
-                 np.array(np.load(_file(place, 'labels'))))
+def _new_array(path, dtype, shape):
+    """An open .npy file behind its header, with room on the disk for all of its numbers where the system
+    reserves it.
+    """
+    file = open(path, 'wb')     # noqa: SIM115 - the caller closes it
+    header = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {'descr': header, 'fortran_order': False, 'shape': shape})
+    file.flush()
+    try:
+        os.posix_fallocate(file.fileno(), file.tell(), max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
+    except AttributeError:      # macOS: a full disk shows itself while writing
+        pass
+    except OSError as e:
+        if e.errno in _FULL:
+            raise
+    return file
+
+
+def _open(place, part, lock):
+    """Raises OSError or ValueError for features that are not whole."""
+    arrays = {tensor.name: np.load(_file(place, n), mmap_mode='r') for n, tensor in enumerate(part.cut)}
+    labels = np.array(np.load(_file(place, 'labels')))
+    if {len(array) for array in arrays.values()} != {len(labels)}:
+        raise ValueError(f'{place} is damaged')
+    return Cache(place, arrays, labels, lock)
 
 
 def _file(folder, name):
-    return os.path.join(folder, '%s.npy' % name)
-
-
-def choose_engine(graph_def, cut, dataset, inputs, asked, folder):
-    """The engine and precision that compute the features, after a proof on images of this data set: (kind, one line).
-
-    asked: (engine, precision) of the options. folder: keeps the proof for the next run. What the proof refuses is tried in
-    float32, then on TensorFlow.
-    """
-    wanted = engines.choose(*asked)
-    if wanted == engines.EXACT:
-        return engines.EXACT, ''
-    place = os.path.join(folder, key_of(graph_def, dataset, inputs, wanted) + '.json')
-    with contextlib.suppress(OSError, ValueError), open(place, encoding='utf-8') as f:
-        kind, proof = json.load(f)
-        return tuple(kind), proof
-    kind, proof = _prove(graph_def, len(cut), input_pipeline.first_images(dataset, inputs, PROVED_ON), wanted)
-    os.makedirs(folder, exist_ok=True)
-    atomic.write_text(place, json.dumps([kind, proof]))
-    return kind, proof
-
-
-def _prove(graph_def, cuts, images, wanted):
-    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one line)."""
-    outputs = ['cut_%d:0' % n for n in range(cuts)]
-    expected = _answers(graph_def, engines.EXACT, outputs, images)
-    refused = []
-    for kind in [wanted] + [(wanted[0], 'float32')] * (wanted[1] != 'float32'):
-        try:
-            error = max(float(np.linalg.norm(ours - theirs) / (np.linalg.norm(theirs) or 1))
-                        for ours, theirs in zip(_answers(graph_def, kind, outputs, images), expected))
-        except RuntimeError as e:
-            refused.append('%s cannot run this net: %s' % (' '.join(kind), str(e).strip().split('\n')[0]))
-            continue
-        if error <= LARGEST_ERROR:
-            return kind, ', '.join(refused + ['computed on %s, %.2g%% from float32 on %d images' % (
-                ' '.join(kind), 100 * error, len(images))])
-        refused.append('%s is %.1f%% from float32' % (' '.join(kind), 100 * error))
-    return engines.EXACT, ', '.join(refused + ['computed on %s' % ' '.join(engines.EXACT)])
-
-
-def _answers(graph_def, kind, outputs, images):
-    running = engines.load(graph_def, *kind, outputs=outputs, input=IMAGES + ':0', once=True)
-    try:
-        return running.run(images)
-    finally:
-        running.close()
+    return os.path.join(folder, f'{name}.npy')

@@ -1,109 +1,151 @@
-"""A folder of images becomes shuffled records, a label file and a manifest; whole, or not at all.
+"""A folder of images becomes shuffled records, label files and a manifest; whole, or not at all.
 
 PIC/train/CLASS/* and PIC/validation/CLASS/* are taken as they are; PIC/CLASS/* is split by a hash of each file's bytes,
-so that an image always lands on the same side. The images themselves are never changed.
+so that an image always lands in the same split. The images themselves are never changed.
 """
 import collections
+import contextlib
 import dataclasses
 import hashlib
-import itertools
 import os
 import random
-import re
 
 from slimtune import __version__
-from slimtune.datasets import labels, manifest, records
+from slimtune.datasets import dataset_factory, labels, manifest, records, split_writer
 from slimtune.errors import UserError
-from slimtune.images import image_file, image_folder
+from slimtune.images import conversion_report, image_file, image_folder
 from slimtune.options.groups import Convert
 from slimtune.storage import atomic
 from slimtune.storage.parallel import in_order
-from slimtune.terminal import progress, say, table, warn
+from slimtune.terminal import progress, say, warn
 
-_SHOWN = 20     # files named on the screen; all are in the manifest
-KEPT = 256 << 20    # bytes of images that stay in memory between their proof and their shard; more are read twice
-#: An image that is good. digest: of its bytes. facts: an image_file.ImageFacts. data: its bytes, None where they are not kept.
-Good = collections.namedtuple('Good', 'candidate split digest facts data')
+_SPLITS = ('train', 'validation', 'test')
+# What memory holds. Images are in work while threads read, check or encode them, and until their turn comes.
+MEMORY = 256 << 20      # bytes of images in work, and again of images kept between check and shard; others are read twice
+PIXELS_IN_WORK = 64 << 20       # of images that are encoded
+_LARGE = 8 << 20        # bytes of an image that is always read twice
+_OVERHEAD = 1 << 16     # bytes, or pixels, that count for an image of any size
+
+
+class CheckedImage(collections.namedtuple('CheckedImage', 'candidate split digest metadata data')):
+    """An image that decodes. candidate: image_folder.Candidate. digest: SHA-256 of its bytes, hexadecimal.
+
+    metadata: image_file.ImageMetadata. data: its bytes, None where they are not kept in memory.
+    """
+    __slots__ = ()
+
+    @property
+    def name(self):
+        """The file's name, relative to the folder of the images."""
+        return self.candidate.name
+
+    @property
+    def label(self):
+        """The name of its class."""
+        return self.candidate.label
 
 
 def convert(options):
-    """Converts the images as OPTIONS (options.Convert) say and returns the folder of the records.
+    """Converts the images as `options` (options.Convert) states and returns the folder of the records.
 
-    Raises UserError where there is nothing to convert, or nothing that can be learned from.
+    Raises UserError where there is nothing to convert or to learn from, and where files of others would be replaced.
     """
     # The folder
     source = options.tensorflow_data_dir
     output = options.output_dir or source
-    _check(options)
-    candidates, given, passed = image_folder.find(source, output)
+    _check_options(options)
+    candidates, given_splits, left_out = image_folder.find(source, output)
+    left_out = [manifest.LeftOut(name, why) for name, why in left_out]
     name = options.dataset_name or image_folder.default_name(source)
     atomic.settle(output)
-    before = _before(output, source, name)
-    order = labels.known(output, before) or (labels.known(source) if output != source else None) or []
+    before = _manifest_of(output, source, name)
+    _refuse_unlisted_shards(output, name, before)
+    order = labels.in_folder(output, before) or (labels.in_folder(source) if output != source else None) or []
 
     # Every image, decoded
-    good, bad = _inspect(candidates, passed, options)
-    held_out = None if 'validation' in given else options.validation_fraction
+    images = _check_images(candidates, left_out, options)
+    held_out = None if 'validation' in given_splits else options.validation_fraction
     if held_out is not None:
-        good = [one._replace(split=_side(one.digest, held_out)) if one.split == 'train' else one
-                for one in good]
-    if not any(one.split == 'train' for one in good):
-        raise UserError('no usable image to train on in %s: %s' % (source, _first_reasons(bad)))
+        images = [image._replace(split=_split_of(image.digest, held_out)) if image.split == 'train' else image
+                  for image in images]
+    if not any(image.split == 'train' for image in images):
+        raise UserError(f'no usable image to train on in {source}: {conversion_report.first_reasons(left_out)}')
 
     # The classes
-    found = {one.candidate.label for one in good}
-    classes = order + sorted(found.difference(order))
-    if len(classes) < 2:
-        raise UserError('one class only in %s (%s): there is nothing to tell apart' % (source, classes[0]))
-    _compare_classes(order, found, {candidate.label for candidate in candidates})
+    classes = _classes(order, bool(before), candidates, images, source)
 
     # The records
     splits = {}
     with atomic.exchange(output) as exchange:
-        exchange.remove(_stale(output, name, before))
-        for split in sorted({one.split for one in good}.union(['train', 'validation']), key=list(image_folder.SPLITS).index):
-            chosen = [one for one in good if one.split == split]
-            splits[split] = _write_split(exchange, name, split, chosen, classes, options)
+        exchange.remove(_replaced(output, before))
+        names = {image.split for image in images}.union(['train', 'validation'])
+        for split in sorted(names, key=_SPLITS.index):
+            chosen = [image for image in images if image.split == split]
+            splits[split] = _write_split(exchange, name, split, chosen, classes, options, left_out)
+        if not splits['train'].images:
+            raise UserError(f'no image to train on could be stored: {conversion_report.first_reasons(left_out)}')
         written = manifest.Manifest(
-            name=name, classes=classes, splits=splits, channels=max(one.facts.channels for one in good),
-            left_out=[{'file': file, 'why': why} for file, why in bad], seed=options.seed,
-            validation_fraction=held_out, source=os.path.relpath(source, output),
+            name=name, classes=classes, splits=splits, channels=max(image.metadata.channels for image in images),
+            left_out=left_out, seed=options.seed, validation_fraction=held_out, source=os.path.relpath(source, output),
             fingerprint=image_folder.fingerprint(candidates), version=__version__)
-        atomic.write_text(exchange.path('label.txt'), labels.text_plain(classes))
-        atomic.write_text(exchange.path('labels.txt'), labels.text_numbered(classes))
-        atomic.write_text(exchange.path(manifest.NAME), written.text())
+        split_writer.write_description(exchange, written)
 
     # What came of it
-    _report(written, output, good)
+    conversion_report.report(written, output, images)
     return output
+
+
+def find_or_convert(folder, name=None):
+    """The name of the data set in `folder`, whose images are converted first where they were not yet or have changed.
+
+    name: of the data set, where the user gave one. Shards without a manifest, such as slim's own, are taken as they are.
+    Raises UserError as `prepare` does.
+    """
+    beside = dataset_factory.names_in(folder)
+    written = manifest.load(folder) if beside else None
+    if written and name and name != written.name and name in beside:
+        return name
+    if beside and not written and (name in beside or not name or not image_folder.class_folders(folder)):
+        if not name and len(beside) > 1:
+            raise UserError(f'{folder} holds the data sets {" and ".join(beside)}: add --dataset-name {beside[0]}')
+        return name or beside[0]
+    return prepare(folder, name).name
 
 
 def prepare(folder, name=None):
     """The manifest of the data set in `folder`; its images are converted first, as `name`, where that was not done yet.
 
-    Converts again, as the manifest says it was done, where the images have changed since.
+    Converts again, with the options that the manifest holds, where the images have changed since. Raises UserError where
+    the folder holds a data set of another name.
     """
+    written = None
+    if os.path.isdir(folder):
+        atomic.settle(folder)
+        written = manifest.load(folder)
+    if written and name and written.name != name:
+        raise UserError(f'{folder} holds the data set {written.name}, not {name}: add --dataset-name {written.name}')
     if is_current(folder):
         return manifest.load(folder)
-    written = manifest.load(folder)
     options = Convert(tensorflow_data_dir=folder, dataset_name=name)
-    if written and not image_folder.class_folders(folder):
+    if written and (written.source != '.' or not image_folder.class_folders(folder)):
         for split in written.splits:
-            written.shards(split, folder)       # says which one is gone
+            written.shards(split, folder)       # raises for the one that is damaged
     elif written:
-        say('The images in %s have changed since they were converted: converting them again.' % folder)
-        shards = {split: max(1, len(facts['shards'])) for split, facts in written.splits.items()}
+        say(f'The images in {folder} have changed since they were converted: converting them again.')
+        shards = {split: max(1, len(content.shards)) for split, content in written.splits.items()}
+        fraction = options.validation_fraction if written.validation_fraction is None else written.validation_fraction
         options = dataclasses.replace(
-            options, dataset_name=written.name, seed=written.seed, train_shards=shards['train'],
-            validation_shards=shards['validation'],
-            validation_fraction=options.validation_fraction if written.validation_fraction is None
-            else written.validation_fraction)
+            options, dataset_name=written.name, seed=written.seed, validation_fraction=fraction,
+            train_shards=shards.get('train', options.train_shards),
+            validation_shards=shards.get('validation', options.validation_shards))
     convert(options)
     return manifest.load(folder)
 
 
 def is_current(folder):
-    """Whether `folder` holds whole records, and its images, if it holds them too, are still those of the records."""
+    """Whether `folder` holds whole records and, where they were made from images in it, the images are still the same."""
+    if not os.path.isdir(folder):
+        return False
     atomic.settle(folder)
     written = manifest.load(folder)
     if written is None:
@@ -118,166 +160,150 @@ def is_current(folder):
     return image_folder.fingerprint(image_folder.find(folder, folder)[0]) == written.fingerprint
 
 
-def _check(options):
+def _check_options(options):
     """Refuses values that cannot be meant."""
     if not options.tensorflow_data_dir:
         raise UserError('which images? Add -t FOLDER, the folder that holds a folder of images for every class')
-    for flag in ('train_shards', 'validation_shards', 'num_threads'):
-        value = getattr(options, flag)
-        if value is not None and value < 1:
-            raise UserError('--%s=%d: it must be at least 1' % (flag.replace('_', '-'), value))
-    if not 0 <= options.validation_fraction < 1:
-        raise UserError('--validation-fraction=%g: it must be at least 0 and less than 1' % options.validation_fraction)
-    if options.dataset_name is not None and not re.fullmatch(r'\w[\w.-]*', options.dataset_name):
-        raise UserError('--dataset-name=%s: letters, digits, _, - and . only; it is part of file names'
-                        % options.dataset_name)
+    if options.dataset_name is not None and not manifest.DATA_SET_NAME.fullmatch(options.dataset_name):
+        raise UserError(f'--dataset-name={options.dataset_name}: letters, digits, _, - and . only; it is part of file names')
 
 
-def _before(output, source, name):
-    """The manifest of what `output` holds, or None. Raises UserError where that was made from other images."""
-    written = manifest.load(output) if os.path.isdir(output) else None
+def _manifest_of(output, source, name):
+    """The manifest of what `output` holds, or None. Raises UserError where it was not made from these images."""
+    if not os.path.isdir(output):
+        return None
+    written = manifest.load(output, f'choose another --output-dir, or delete {manifest.NAME} and its shards')
+    if written and written.source == '':
+        raise UserError(f'{output} holds the data set {written.name}, which was downloaded: choose another --output-dir')
     if written and written.name != name:
         if os.path.realpath(os.path.join(output, written.source)) != os.path.realpath(source):
-            raise UserError('%s holds the data set %s, made from other images: choose another --output-dir'
-                            % (output, written.name))
-        say('%s replaces %s, made from the same images.' % (name, written.name))
+            raise UserError(f'{output} holds the data set {written.name}, made from other images: choose another '
+                            '--output-dir')
+        say(f'{name} replaces {written.name}, made from the same images.')
     return written
 
 
-def _stale(output, name, before):
-    """The names of the shards in `output` that the new ones replace: the old manifest's, and any of this name."""
-    stale = {shard['name'] for facts in before.splits.values() for shard in facts['shards']} if before else set()
-    pattern = re.compile(re.escape(name) + r'_(%s)_\d{5}-of-\d{5}\.tfrecord' % '|'.join(set(image_folder.SPLITS.values())))
-    others = [file for file in os.listdir(output) if pattern.fullmatch(file) and file not in stale]
-    if others:
-        say('Removing %d shards of an earlier run: %s' % (len(others), _listed(sorted(others))))
-    return sorted(stale.union(others))
+def _refuse_unlisted_shards(output, name, before):
+    """Raises UserError where shards of this name lie in `output` that its manifest does not list: slimtune may not have
+    written them, and beside new ones they would be read with them."""
+    listed = set(before.files()) if before else set()
+    unlisted = [file for file in sorted(os.listdir(output) if os.path.isdir(output) else ())
+                if manifest.is_shard_name(name, file) and file not in listed]
+    if unlisted:
+        raise UserError(f'{os.path.join(output, unlisted[0])}: no {manifest.NAME} lists it: move it away, or choose another '
+                        '--output-dir or --dataset-name')
 
 
-def _inspect(candidates, passed, options):
-    """Decodes every candidate: ([Good, ...], [(name, why), ...]), what was passed over included."""
-    def look(candidate):
+def _replaced(output, before):
+    """The names of the files in `output` that the new data set replaces: the earlier one's, and label files."""
+    files = before.files() if before else labels.FILES
+    return [file for file in files if os.path.isfile(os.path.join(output, file))]
+
+
+def _check_images(candidates, left_out, options):
+    """Decodes every candidate and returns the CheckedImages; the others are added to `left_out`, a list of LeftOuts."""
+    def check(candidate):
         try:
-            with open(candidate.path, 'rb') as f:
-                data = f.read()
-            return Good(candidate, candidate.split, hashlib.sha256(data).hexdigest(), image_file.inspect(data), data)
+            data = image_file.read(candidate.path)
+            digest = hashlib.sha256(data).hexdigest()
+            kept = data if len(data) <= _LARGE else None
+            return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), kept)
         except image_file.BadImage as e:
             return str(e)
-        except OSError as e:
-            return e.strerror or str(e)
 
-    if passed and options.strict:
-        raise UserError('%s: %s (--strict: nothing was written)' % passed[0])
-    good, bad, size = [], list(passed), 0
+    if left_out and options.strict:
+        raise _strict_error(left_out[0])
+    images, size = [], 0
+    results = in_order(check, candidates, options.num_threads, ahead=MEMORY, at_once=8,
+                       weight=lambda candidate: _OVERHEAD + (candidate.size or 0))
     with progress('Checking', len(candidates)) as bar:
-        for candidate, seen in zip(candidates, in_order(look, candidates, options.num_threads, at_once=8)):
+        for candidate, checked in zip(candidates, results):
             bar.advance(1)
-            if isinstance(seen, Good):
-                size += len(seen.data)
-                good.append(seen if size <= KEPT else seen._replace(data=None))
-            elif options.strict:
-                raise UserError('%s: %s (--strict: nothing was written)' % (candidate.name, seen))
-            else:
-                bad.append((candidate.name, seen))
-    return good, bad
+            if isinstance(checked, CheckedImage):
+                size += len(checked.data or b'')
+                images.append(checked if size <= MEMORY else checked._replace(data=None))
+                continue
+            left_out.append(manifest.LeftOut(candidate.name, checked))
+            if options.strict:
+                raise _strict_error(left_out[-1])
+    return images
 
 
-def _side(digest, fraction):
+def _strict_error(left_out):
+    return UserError(f'{left_out.file}: {left_out.why} (--strict: nothing was written)')
+
+
+def _split_of(digest, fraction):
     """The split of an image, by its bytes alone."""
     return 'validation' if int(digest[:8], 16) < fraction * 16 ** 8 else 'train'
 
 
-def _write_split(exchange, name, split, chosen, classes, options):
-    """Writes a split's shards and returns its part of the manifest. The same seed gives the same bytes."""
-    random.Random('%s %d' % (split, options.seed)).shuffle(chosen)
-    asked = options.train_shards if split == 'train' else options.validation_shards
-    number = min(asked, len(chosen))
-    if 0 < number < asked:
-        say('%d images in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, number, asked))
-    label_of = {label: n for n, label in enumerate(classes)}
-    shards = []
-    example = lambda one: _example(one, label_of[one.candidate.label])
-    as_they_are = all(one.facts.kept for one in chosen)     # copied sooner than handed to a thread
-    examples = map(example, chosen) if as_they_are else in_order(example, chosen, options.num_threads, at_once=4)
-    with progress('Writing %s' % split, len(chosen)) as bar:
-        for shard in range(number):
-            file = '%s_%s_%05d-of-%05d.tfrecord' % (name, split, shard, number)
-            count = (shard + 1) * len(chosen) // number - shard * len(chosen) // number
-            with records.writer(exchange.path(file)) as write:
-                for serialized in itertools.islice(examples, count):
-                    write(serialized)
-                    bar.advance(1)
-            shards.append({'name': file, 'bytes': os.path.getsize(exchange.path(file)), 'records': count})
-    counts = collections.Counter(one.candidate.label for one in chosen)
-    return {'images': len(chosen), 'per_class': [counts[label] for label in classes], 'shards': shards}
+def _write_split(exchange, name, split, images, classes, options, left_out):
+    """Writes a split's shards and returns its manifest.Split. The same seed gives the same bytes.
+
+    Images that cannot be stored are added to `left_out`.
+    """
+    random.Random(f'{split} {options.seed}').shuffle(images)
+    number_of = {label: number for number, label in enumerate(classes)}
+    make = split_writer.example_or_reason(lambda image: _example(image, number_of[image.label]))
+    if all(image.metadata.kept for image in images):       # copied sooner than handed to a thread
+        examples = map(make, images)
+    else:
+        examples = in_order(make, images, options.num_threads, ahead=PIXELS_IN_WORK, weight=_pixels)
+    written = split_writer.write_split(
+        exchange, split, lambda number, total: manifest.shard_name(name, split, number, total),
+        options.train_shards if split == 'train' else options.validation_shards,
+        [image.name for image in images], examples, len(classes))
+    if written.left_out and options.strict:
+        raise _strict_error(written.left_out[0])
+    left_out += written.left_out
+    return written.split
 
 
-def _example(one, label):
-    """The bytes of an image's tf.train.Example, with slim's keys and those of the Inception converter."""
-    data = one.data
+def _pixels(image):
+    """What an image takes of PIXELS_IN_WORK until it is written."""
+    return _OVERHEAD + image.metadata.width * image.metadata.height
+
+
+def _example(image, label):
+    """The split_writer.Example of a CheckedImage, with slim's keys and those of the Inception converter. label: a number."""
+    data = image.data
     if data is None:
-        with open(one.candidate.path, 'rb') as f:
-            data = f.read()
-        if hashlib.sha256(data).hexdigest() != one.digest:
-            raise UserError('%s changed while it was being converted: start again' % one.candidate.path)
-    return records.example(image_file.features(
-        image_file.encode(data, one.facts), one.facts, label, one.candidate.label, one.candidate.name))
+        with contextlib.suppress(image_file.BadImage):      # it is gone
+            data = image_file.read(image.candidate.path)
+        if hashlib.sha256(data or b'').hexdigest() != image.digest:
+            raise UserError(f'{image.candidate.path} changed while it was being converted: start again')
+    features = image_file.features(
+        image_file.encode(data, image.metadata), image.metadata, label, image.label, image.name)
+    return split_writer.Example(label, image.metadata.channels, records.example(features))
 
 
-def _compare_classes(order, found, folders):
-    """Says how the classes of an existing label file and those of the folders differ."""
-    new, gone = sorted(found.difference(order)), [label for label in order if label not in found]
+def _classes(order, own, candidates, images, source):
+    """The class names by label: those of a label file first, in its order, then new ones, sorted; differences reported.
+
+    order: of the label file, [] without one. own: whether slimtune wrote it. Raises UserError where there are not two
+    classes, for a label file that has a name twice, and for one of the user's that has none of the folders' names: it
+    belongs to other data.
+    """
+    with_images = {image.label for image in images}
+    new = sorted(with_images.difference(order))
+    classes = order + new
+    repeated = next((label for label, count in collections.Counter(order).items() if count > 1), None)
+    if repeated:
+        raise UserError(f'the label file has {repeated} twice: every class needs a name of its own')
+    if len(classes) < 2:
+        raise UserError(f'only one class in {source} ({classes[0]}): there is nothing to tell apart')
+    if order and not own and not with_images.intersection(order):
+        raise UserError(f'the label file names {conversion_report.listed(order, 3)}, but the class folders are '
+                        f'{conversion_report.listed(new, 3)}: move it away, or choose another --output-dir')
     if order and new:
-        say('New classes, put behind those of the label file: %s' % _listed(new))
+        say(f'New classes, put behind those of the label file: {conversion_report.listed(new)}')
+    gone = [label for label in order if label not in with_images]
     if gone:
-        warn('no images for classes of the label file: %s. They keep their places, with 0 images: delete '
-             'label.txt, labels.txt and dataset.json to number the classes anew' % _listed(gone))
-    empty = sorted(folders.difference(found, order))
+        warn(f'no images for classes of the label file: {conversion_report.listed(gone)}. They keep their labels, with 0 '
+             'images; to number the classes again, delete label.txt, labels.txt, dataset.json and the shards')
+    empty = sorted({candidate.label for candidate in candidates}.difference(with_images, order))
     if empty:
-        warn('no usable image in %s: not a class' % _listed(empty))
-
-
-def _report(written, output, good):
-    """Images per class and split, what was left out and why, and what looks wrong."""
-    splits = [split for split, facts in written.splits.items() if facts['images'] or split != 'test']
-    rows = [[label] + [written.splits[split]['per_class'][n] for split in splits]
-            for n, label in enumerate(written.classes)]
-    rows.append(['all'] + [written.splits[split]['images'] for split in splits])
-    say(*table(['class'] + splits, rows))
-    if written.left_out:
-        say('', 'Left out, %d:' % len(written.left_out))
-        say(*table(['file', 'why'], [[entry['file'], entry['why']] for entry in written.left_out[:_SHOWN]]))
-        if len(written.left_out) > _SHOWN:
-            say('and %d more, listed in %s' % (len(written.left_out) - _SHOWN, os.path.join(output, manifest.NAME)))
-    for split, other, wrong in (('train', 'validation', 'cannot be learned'), ('validation', 'train', 'is not tested')):
-        absent = [label for n, label in enumerate(written.classes) if not written.splits[split]['per_class'][n]
-                  and written.splits[other]['per_class'][n]]
-        if absent:
-            warn('no images in %s, so that it %s: %s' % (split, wrong, _listed(absent)))
-    _report_twins(good)
-    shards = sum(len(facts['shards']) for facts in written.splits.values())
-    say('', '%d images of %d classes in %d shards: %s' % (
-        len(good), len(written.classes), shards, os.path.join(output, written.name + '_*.tfrecord')))
-
-
-def _report_twins(good):
-    """Names images whose bytes lie in two classes, or on both sides of the split."""
-    twins = collections.defaultdict(list)
-    for one in good:
-        twins[one.digest].append(one)
-    for what, key in (('in two classes', lambda one: one.candidate.label),
-                      ('in training and validation', lambda one: one.split)):
-        same = [' = '.join(sorted(one.candidate.name for one in group)) for group in twins.values()
-                if len({key(one) for one in group}) > 1]
-        if same:
-            warn('the same image %s, %d times: %s' % (what, len(same), _listed(sorted(same), 3)))
-
-
-def _first_reasons(bad):
-    return 'left out: ' + _listed(['%s (%s)' % pair for pair in bad], 3) if bad else \
-        'all were held out for validation; lower --validation-fraction'
-
-
-def _listed(items, most=10):
-    more = ' and %d more' % (len(items) - most) if len(items) > most else ''
-    return ', '.join(items[:most]) + more
+        warn(f'no usable image in {conversion_report.listed(empty)}: not a class')
+    conversion_report.report_similar_names(candidates, source)
+    return classes

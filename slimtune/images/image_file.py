@@ -1,152 +1,313 @@
-"""Any bytes to an upright image, and what is stored of it: what convert and predict share, so that both see the same pixels.
+"""From any bytes to an upright image, and what is stored of it: the same pixels for convert and predict.
 
-An image is known by its bytes, never by its name. Seen means: upright (EXIF), the first frame, transparent parts on
-white, grey or RGB in 8 bits; 16 bits give their high byte, as TensorFlow reads them.
+An image is known by its bytes, never by its name. What is seen: the image upright (EXIF), its first frame,
+transparent parts on white, grey or RGB in 8 bits; of 16 bits the high byte, as TensorFlow reads them.
+Metadata other than EXIF's orientation decides nothing.
 """
-import collections
+import contextlib
+import importlib
 import io
+import os
 import re
+import stat
 import struct
+import threading
+import typing
+import warnings
 import zlib
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-#: format: 'jpeg' or 'png', as it is stored. width, height: pixels, upright. channels: 1 or 3.
-#: kept: TensorFlow sees in these bytes what a person sees, so they are stored as they are.
-ImageFacts = collections.namedtuple('Image', 'format width height channels kept')
+from slimtune.errors import UserError
+from slimtune.images import tiff
+from slimtune.images.orientation import TURNS, png_chunks, read_orientation, without_orientation
+
+for _reader in ('Bmp', 'Gif', 'Tiff', 'WebP', 'Jpeg2K', 'Avif', 'Pcx', 'Sgi', 'Ico', 'Png', 'Ppm', 'Tga'):
+    with contextlib.suppress(ImportError):      # Pillow reads AVIF from 11.3 on
+        importlib.import_module(f'PIL.{_reader}ImagePlugin')
+
+
+def _limit(variable, default):
+    value = os.environ.get(variable)
+    if value and not (value.isdigit() and int(value)):
+        raise UserError(f'{variable}={value}: it must be a number of pixels, at least 1')
+    return int(value or default)
+
+
+#: The formats that are read. Pillow's other readers are not tried: that of EPS would start Ghostscript.
+FORMATS = [name for name in (
+    'JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI', 'ICO', 'TGA',
+) if name in Image.OPEN]
+#: Formats that are recognized only to say what can be done: (pattern of the first bytes, reason).
+_OTHER_FORMATS = [
+    (rb'.{4}ftyp(hei|hev|mif1|msf1)',
+     'HEIC: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)'),
+    (rb'.{4}ftypavi', 'AVIF, which this version of Pillow does not read: save it as JPEG or PNG'),
+    (rb'%!PS|\xc5\xd0\xd3\xc6', 'EPS or PostScript: save it as PNG'),
+    (rb'%PDF', 'PDF: save its pages as PNG'),
+    (rb'8BPS', 'Photoshop: save it as PNG'),
+    (rb'\s*(<\?xml[^>]*>\s*)?<svg', 'SVG: save it as PNG'),
+    (rb'(?i)\s*<(!doctype html|html)', 'a web page, not an image: download it again'),
+    (rb'version https://git-lfs', 'a pointer of Git LFS, not an image: run `git lfs pull`'),
+]
+#: The largest file that is read, in bytes.
+MAX_BYTES = 1 << 30
+#: The largest image that is read, in pixels; by default Pillow's own limit.
+MAX_PIXELS = _limit('SLIMTUNE_MAX_PIXELS', 178_956_970)
+_LONGEST_SIDE = 1_000_000       # of a PNG that TensorFlow reads
+_LONGEST_JPEG_SIDE = 65_500
+#: Images of more pixels than this are decoded one at a time.
+_GIANT = 16_000_000
+#: A lossless image of more pixels is stored as JPEG all the same: its PNG would take 50 MB and more.
+_LARGEST_LOSSLESS = 25_000_000
 _GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16L', 'I;16B')
-_LOSSY = ('JPEG', 'MPO', 'WEBP', 'JPEG2000', 'AVIF')
-#: Up to this many pixels a lossless image stays lossless; beyond, a photograph as PNG is only big and slow.
-_SMALL = 256 * 256
-#: What may end the coded part of a JPEG.
-_JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_LOSSY = ('JPEG', 'WEBP', 'JPEG2000', 'AVIF')
+_JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')      # what may end the coded part of a JPEG
+_METADATA_CHUNKS = (b'iCCP', b'tEXt', b'zTXt', b'iTXt', b'eXIf')    # of a PNG
+
+# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed; not so 64 MB.
+Image.core.set_block_size(64 << 20)
+_giant_turn = threading.RLock()
+# Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, without the file's name
 
 
 class BadImage(Exception):
     """Why a file cannot be used."""
 
 
-def open_upright(data):
-    """The image in these bytes as a person sees it: a Pillow image of mode L or RGB. Raises BadImage."""
+class ImageMetadata(typing.NamedTuple):
+    """What is stored of an image.
+
+    format: 'jpeg' or 'png'. width, height: pixels, upright. channels: 1 or 3. kept: the file's bytes are
+    stored, because TensorFlow sees in them what a person sees. notes: what a user should know of it, short
+    texts.
+    """
+    format: str
+    width: int
+    height: int
+    channels: int
+    kept: bool
+    notes: tuple = ()
+
+
+def read(path):
+    """Returns the bytes of an image file.
+
+    Raises BadImage for what is no regular file, too large, or cannot be read.
+    """
     try:
-        image = _load(data)
-        return _turned(_flat(image), _orientation(image))
-    except (ValueError, OSError) as e:      # a mode that Pillow cannot convert
-        raise BadImage(str(e)) from e
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
+        with open(descriptor, 'rb') as f:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImage('not a regular file')
+            if status.st_size > MAX_BYTES:
+                raise BadImage(
+                    f'{status.st_size:,} bytes, and at most {MAX_BYTES:,} are read: save it compressed')
+            return f.read(MAX_BYTES)
+    except OSError as e:
+        raise BadImage(e.strerror or str(e)) from e
+
+
+def open_upright(data):
+    """Returns the image in these bytes as a person sees it: a Pillow image of mode L or RGB.
+
+    Raises BadImage.
+    """
+    image = _open(data)
+    with _turn_of(image):
+        return _upright(_decode(image), data)
+
+
+@contextlib.contextmanager
+def turn_of(data):
+    """A context for work on one image: at most one giant image is worked on at a time, whatever the number of
+    threads.
+
+    Raises BadImage where the bytes are no image.
+    """
+    with _turn_of(_open(data)):
+        yield
 
 
 def inspect(data):
-    """Proves by decoding that an image is whole, and says what will be stored of it: a Image. Raises BadImage."""
-    image = _load(data, to_check=True)
-    width, height = image.full_size
-    orientation = _orientation(image)
-    if orientation > 4:
-        width, height = height, width
-    channels = 1 if image.full_mode in _GREY else 3
-    kept = image.format in ('JPEG', 'MPO', 'PNG') and orientation == 1 and not _see_through(image) \
-        and _sound(data, image.format)
-    if kept:
-        return ImageFacts('png' if image.format == 'PNG' else 'jpeg', width, height, channels, True)
-    open_upright(data)      # what `encode` will do must not fail then
-    lossless = image.mode in ('1', 'P') or image.format not in _LOSSY and width * height <= _SMALL
-    return ImageFacts('png' if lossless else 'jpeg', width, height, channels, False)
+    """Decodes an image to check that it is whole.
+
+    Returns what will be stored of it, an ImageMetadata. Raises BadImage.
+    """
+    image = _open(data)
+    with _turn_of(image):
+        (width, height), mode = image.size, image.mode
+        # A JPEG is made grey and an eighth of its size, for which every byte is read, in half the time.
+        reduced = image.draft('L', (1, 1))
+        _decode(image)
+        mode = mode if reduced else image.mode
+        if not reduced:
+            width, height = image.size
+        orientation = read_orientation(data)
+        if orientation > 4:
+            width, height = height, width
+        channels = 1 if mode in _GREY else 3
+        notes = tuple(_notes(image))
+        if image.format in ('JPEG', 'PNG') and orientation == 1 and not _see_through(image) \
+                and _is_sound(data, image.format):
+            return ImageMetadata(image.format.lower(), width, height, channels, True, notes)
+        if reduced:
+            image = _decode(_open(data))
+        _upright(image, data)       # what `encode` will do must not fail then
+        lossless = image.format not in _LOSSY and width * height <= _LARGEST_LOSSLESS
+        too_long = max(width, height) > _LONGEST_JPEG_SIDE
+        as_png = lossless or too_long or image.mode in ('1', 'P')
+        return ImageMetadata('png' if as_png else 'jpeg', width, height, channels, False, notes)
 
 
-def encode(data, facts):
-    """The bytes to store for an image that `inspect` has seen."""
-    if facts.kept:
+def encode(data, metadata):
+    """Returns the bytes to store of an image that `inspect` has seen. Raises BadImage."""
+    if metadata.kept:
         return data
     encoded = io.BytesIO()
-    if facts.format == 'png':
-        open_upright(data).save(encoded, 'PNG')
-    else:
-        open_upright(data).save(encoded, 'JPEG', quality=100, subsampling=0)
+    with turn_of(data):
+        try:
+            if metadata.format == 'png':
+                open_upright(data).save(encoded, 'PNG')
+            else:
+                open_upright(data).save(encoded, 'JPEG', quality=100, subsampling=0)
+        except (OSError, ValueError) as e:
+            raise BadImage(f'cannot be stored: {e}') from e
     return encoded.getvalue()
 
 
-def features(encoded, facts, label, name, file):
-    """What is stored of an image, by slim's keys and those of the Inception converter. facts: a Image. name: its class's."""
-    return {
-        'image/encoded': encoded, 'image/format': facts.format, 'image/class/label': label, 'image/class/text': name,
-        'image/height': facts.height, 'image/width': facts.width, 'image/filename': file, 'image/channels': facts.channels,
-        'image/colorspace': 'Grayscale' if facts.channels == 1 else 'RGB'}
+def features(encoded, metadata, label, name, file):
+    """What a record holds of an image, by slim's keys and those of the Inception converter.
 
-
-def _load(data, to_check=False):
-    """Decodes. to_check: a JPEG is made grey and an eighth of its size, for which every byte is read, in half the time.
-
-    The image's `full_size` and `full_mode` are what they would be without.
+    name: its class's.
     """
+    return {
+        'image/encoded': encoded, 'image/format': metadata.format, 'image/filename': file,
+        'image/class/label': label, 'image/class/text': name,
+        'image/height': metadata.height, 'image/width': metadata.width, 'image/channels': metadata.channels,
+        'image/colorspace': 'Grayscale' if metadata.channels == 1 else 'RGB'}
+
+
+def _open(data):
+    """The image in these bytes, of which only the header has been read."""
     if not data:
         raise BadImage('empty file')
+    if tiff.is_tiff(data):
+        fault = tiff.fault(data)
+        if fault:
+            raise BadImage(fault)
+        data = without_orientation(data)
+    data = _without_metadata(data)
     try:
-        image = Image.open(io.BytesIO(data))
-        size, mode = image.size, image.mode
-        drafted = to_check and image.draft('L', (1, 1))
-        image.load()
-    except UnidentifiedImageError as e:
-        raise BadImage('not an image') from e
+        # Image.open would read the further images of a JPEG too, its versions with other errors.
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data)) if data[:3] == b'\xff\xd8\xff' else \
+            Image.open(io.BytesIO(data), formats=FORMATS)
+    except (UnidentifiedImageError, SyntaxError) as e:
+        reasons = (reason for pattern, reason in _OTHER_FORMATS if re.match(pattern, data, re.DOTALL))
+        raise BadImage(next(reasons, 'not an image')) from e
+    except Image.DecompressionBombError as e:
+        raise _too_large('', int(re.search(r'\d+', str(e)).group())) from e
     except Exception as e:      # noqa: B902 - a damaged file makes Pillow's readers raise anything
         raise BadImage(str(e) or type(e).__name__) from e
-    if image.mode == 'F' or image.mode == 'I' and image.getextrema()[1] > 0xffff:
-        raise BadImage('32 bits a pixel: save it with 8 or 16')
-    image.full_size = size if image.format != 'TIFF' else image.size      # Pillow turns TIFFs itself
-    image.full_mode = mode if drafted else image.mode
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(f'{width} x {height} = ', width * height)
+    if max(width, height) > _LONGEST_SIDE:
+        raise BadImage(
+            f'{width} x {height} pixels, and TensorFlow reads at most {_LONGEST_SIDE:,} per side: cut it')
     return image
 
 
-def _sound(data, form):
-    """Whether TensorFlow, which is stricter than Pillow, reads these bytes too: PNG checksums, JPEG's end in its place."""
+def _too_large(sides, pixels):
+    return BadImage(f'{sides}{pixels:,} pixels, and at most {MAX_PIXELS:,} are read: make it smaller, or set '
+                    f'SLIMTUNE_MAX_PIXELS={pixels} in the environment')
+
+
+def _turn_of(image):
+    """A lock where the image is giant."""
+    return _giant_turn if image.size[0] * image.size[1] > _GIANT else contextlib.nullcontext()
+
+
+def _decode(image):
+    """Reads the pixels of an image of `_open`, and returns it."""
+    try:
+        image.load()
+    except Image.DecompressionBombError as e:
+        raise _too_large('', int(re.search(r'\d+', str(e)).group())) from e
+    except Exception as e:      # noqa: B902 - as above
+        raise BadImage(str(e) or type(e).__name__) from e
+    if image.mode == 'I' and image.getextrema()[0] < 0:
+        raise BadImage('negative values: save it with values of 0 to 255 or 0 to 65535')
+    if image.mode == 'F' or image.mode == 'I' and image.getextrema()[1] > 0xffff:
+        raise BadImage('32 bits per pixel: save it with 8 or 16')
+    return image
+
+
+def _notes(image):
+    """What a user should know of a decoded image."""
+    with contextlib.suppress(Exception):        # a mode without extrema, a damaged directory
+        if image.mode.startswith('I') and image.getextrema()[1] < 0x1000:
+            yield '12 bits or less in 16: the highest 8 of 16 bits are used, so that the image is nearly black'
+        if image.format == 'TIFF' and image.n_frames > 1:
+            yield 'more than one page: the first is used'
+
+
+def _without_metadata(data):
+    """A PNG without text, colour profile and EXIF, whose size Pillow limits; any other file as it is."""
+    if data[:8] != b'\x89PNG\r\n\x1a\n':
+        return data
+    chunks = list(png_chunks(data))
+    dropped = [(start, stop) for kind, start, stop in chunks if kind in _METADATA_CHUNKS]
+    if not dropped:
+        return data
+    starts, stops = [0] + [stop for _, stop in dropped], [start for start, _ in dropped] + [len(data)]
+    return b''.join(data[start:stop] for start, stop in zip(starts, stops))
+
+
+def _is_sound(data, form):
+    """Whether TensorFlow reads these bytes too, which checks a PNG's checksums and where a JPEG ends."""
     if form == 'PNG':
-        at, kind = 8, None
-        while kind != b'IEND' and at + 12 <= len(data):
-            length, kind = struct.unpack_from('>I4s', data, at)
-            at += 12 + length
-            if data[at - 4:at] != struct.pack('>I', zlib.crc32(data[at - 8 - length:at - 4])):
+        kind, view = None, memoryview(data)
+        for kind, start, stop in png_chunks(data):
+            if view[stop - 4:stop] != struct.pack('>I', zlib.crc32(view[start + 4:stop - 4])):
                 return False
+            if kind == b'IEND':
+                break
         return kind == b'IEND'
     end = _JPEG_MARKER.search(data, data.rfind(b'\xff\xda') + 2)
     return bool(end) and end.group() == b'\xff\xd9'
 
 
-def _orientation(image):
-    """EXIF's orientation, 1 (upright) to 8; damaged EXIF data counts as none."""
-    if image.format == 'TIFF':
-        return 1
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:       # noqa: B902 - as above
-        return 1
-    return orientation if orientation in _UPRIGHT else 1
-
-
-def _turned(image, orientation):
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
 def _see_through(image):
     """Whether any pixel is not opaque."""
-    if image.mode.startswith('I'):      # Pillow cannot say it of 16 bits
+    if image.mode.startswith('I'):      # Pillow cannot tell for 16 bits
         return False
     if image.mode not in ('RGBA', 'RGBa', 'LA', 'La', 'PA') and 'transparency' not in image.info:
         return False
     return image.convert('RGBA').getchannel('A').getextrema()[0] < 255
 
 
+def _upright(image, data):
+    """A decoded image as L or RGB, turned as EXIF says."""
+    try:
+        flat = _flat(image)
+        turn = TURNS.get(read_orientation(data))
+        return flat if turn is None else flat.transpose(turn)
+    except (ValueError, OSError) as e:      # a mode that Pillow cannot convert
+        raise BadImage(str(e)) from e
+
+
 def _flat(image):
-    """The image as L or RGB."""
     mode = 'L' if image.mode in _GREY else 'RGB'
     if _see_through(image):
         white = Image.new('RGBA', image.size, 'white')
         return Image.alpha_composite(white, image.convert('RGBA')).convert(mode)
     if image.mode.startswith('I'):
-        sixteen = image.tobytes('raw', 'I;16B' if image.mode == 'I;16B' else image.mode)
-        step = len(sixteen) // (image.size[0] * image.size[1])
-        return Image.frombytes('L', image.size, sixteen[0 if image.mode == 'I;16B' else 1::step])
-    return image.convert(mode)
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image if image.mode == mode else image.convert(mode)

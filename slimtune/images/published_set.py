@@ -1,138 +1,127 @@
 """A published data set becomes records, label files and a manifest; whole, or not at all."""
-import collections
-import importlib
 import os
 
 from slimtune import __version__
-from slimtune.datasets import labels, manifest, records
+from slimtune.datasets import labels, manifest, published_data, records, split_writer
 from slimtune.errors import UserError
 from slimtune.images import image_file
 from slimtune.storage import atomic, http
 from slimtune.storage.cache import cache_folder
 from slimtune.storage.parallel import in_order
-from slimtune.terminal import progress, say, table
+from slimtune.terminal import say, table
 
 
-def data_set(asked):
-    """Fetches a data set, converts it and returns the folder of its records. asked: options.Download."""
-    name, folder = asked.dataset_name, asked.dataset_dir or asked.dataset_name
-    source = published(name)
-    if _is_there(name, source, folder):
+def download(download_options):
+    """Fetches a data set, converts it and returns the folder of its records. download_options: options.Download.
+
+    Raises UserError where an archive is missing, damaged or another one, and where the folder holds other data.
+    """
+    name = download_options.dataset_name
+    folder = download_options.dataset_dir or name
+    release = published_data.release(name)
+    if _is_complete(name, release, folder):
         return folder
-    if source.archives:
-        cache = cache_folder(asked.cache_dir)
-        if asked.from_where and len(source.archives) > 1 and os.path.isfile(asked.from_where):
-            raise UserError('%s is one file, but %s is made of %s: give the folder that holds them' % (
-                asked.from_where, name, ', '.join(archive.name for archive in source.archives)))
-        contents = source.read({archive.name: http.fetch(archive, cache, asked.from_where, asked.checksums)
-                                   for archive in source.archives})
-    elif not asked.from_where or not os.path.isdir(asked.from_where):
-        raise UserError('%s is not given out to everybody: add --from FOLDER, a folder with %s' % (name, source.needs))
-    else:
-        contents = source.read(asked.from_where)
+    contents = release.read(_archives(name, release, download_options))
     _check_labels(folder, contents.class_names)
-    written = _write(name, source, contents, folder)
-    say(*table(['split', 'images', 'shards'], [[split, facts['images'], len(facts['shards'])]
-                                                for split, facts in written.splits.items()]))
+    written = _write(name, release, contents, folder)
+    say(*table(['split', 'images', 'shards'],
+               [[split, content.images, len(content.shards)] for split, content in written.splits.items()]))
     if written.left_out:
-        say('Left out, %d, listed in %s; the first: %s (%s)' % (
-            len(written.left_out), os.path.join(folder, manifest.NAME), written.left_out[0]['file'], written.left_out[0]['why']))
-    say('%s: %s' % (name, folder))
+        first = written.left_out[0]
+        say(f'Left out: {len(written.left_out)}, listed in {os.path.join(folder, manifest.NAME)}; the first: {first.file} '
+            f'({first.why})')
+    say(f'{name}: {folder}')
     return folder
 
 
-def _write(name, published, contents, folder):
+def _archives(name, release, download_options):
+    """What the data set's reader takes: {archive's name: path}, fetched, or the folder that the user brings."""
+    source = download_options.from_where
+    if not release.archives:
+        if not source or not os.path.isdir(source):
+            raise UserError(f'{name} cannot be downloaded by everybody: add --from FOLDER, a folder with {release.needs}')
+        return source
+    if source and len(release.archives) > 1 and os.path.isfile(source):
+        names = ', '.join(archive.name for archive in release.archives)
+        raise UserError(f'{source} is one file, but {name} consists of {names}: give the folder that holds them')
+    cache = cache_folder(download_options.cache_dir)
+    return {archive.name: http.fetch(archive, cache, source, download_options.checksums) for archive in release.archives}
+
+
+def _write(name, release, contents, folder):
     """Writes the shards, the label files and the manifest, all or nothing; returns the manifest."""
+    make = split_writer.example_or_reason(lambda image: _example(image, contents.class_names))
     splits, left_out, channels = {}, [], 1
+    _refuse_files_of_others(release, folder)
     with atomic.exchange(folder) as exchange:
-        for split, (pattern, number) in published.shards.items():
-            splits[split], bad, most = write_split(exchange, split, pattern, number, contents.splits[split],
-                                                          contents.class_names)
-            left_out += [{'file': file, 'why': why} for file, why in bad]
-            channels = max(channels, most)
-        written = manifest.Manifest(name=name, classes=contents.class_names, splits=splits, channels=channels,
-                                    left_out=left_out, source='', version=__version__)
-        atomic.write_text(exchange.path('label.txt'), labels.text_plain(contents.class_names))
-        atomic.write_text(exchange.path('labels.txt'), labels.text_numbered(contents.class_names))
-        atomic.write_text(exchange.path(manifest.NAME), written.text())
-    return written
+        exchange.remove([file for file in labels.FILES if os.path.exists(os.path.join(folder, file))])
+        for split, (pattern, num_shards) in release.shards.items():
+            images = contents.splits[split]
+            written = split_writer.write_split(
+                exchange, split, lambda number, total, pattern=pattern: _shard_name(pattern, number, total), num_shards,
+                [image.name for image in images], in_order(make, images, at_once=16), len(contents.class_names))
+            if not written.split.images:
+                reasons = ''.join(f': {one.file} ({one.why})' for one in written.left_out[:1])
+                raise UserError(f'not one usable image for {split}{reasons}')
+            splits[split] = written.split
+            left_out += written.left_out
+            channels = max(channels, written.channels)
+        description = manifest.Manifest(name=name, classes=contents.class_names, splits=splits, channels=channels,
+                                        left_out=left_out, source='', version=__version__)
+        split_writer.write_description(exchange, description)
+    return description
 
 
-def _is_there(name, published, folder):
-    """Whether the folder holds the data set already, and says so. Raises UserError where it holds another one."""
+def _example(image, class_names):
+    """The Example of a PublishedImage. Raises image_file.BadImage, or whatever reading it raises."""
+    data = image.read()
+    metadata = image_file.inspect(data)
+    features = image_file.features(
+        image_file.encode(data, metadata), metadata, image.label, class_names[image.label], image.name)
+    return split_writer.Example(image.label, metadata.channels, records.example(dict(features, **image.features or {})))
+
+
+def _shard_name(pattern, number, total):
+    return pattern % (number, total) if '%' in pattern else pattern
+
+
+def _shard_names(release):
+    """The names of all shards of a data set with its published number of images."""
+    return [_shard_name(pattern, number, total)
+            for pattern, total in release.shards.values() for number in range(total)]
+
+
+def _is_complete(name, release, folder):
+    """Whether the folder holds the data set already, which is then reported. Raises UserError where it holds another one."""
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
-    written = manifest.load(folder)
+    written = manifest.load(folder, f'choose another --dataset-dir, or delete {manifest.NAME} and its shards')
     if written and written.name != name:
-        raise UserError('%s holds the data set %s: choose another --dataset-dir' % (folder, written.name))
+        raise UserError(f'{folder} holds the data set {written.name}: choose another --dataset-dir')
     if written:
         for split in written.splits:
             written.shards(split, folder)
-        say('%s is there already: %s in %s' % (name, ', '.join(
-            '%d %s' % (facts['images'], split) for split, facts in written.splits.items()), folder))
+        counts = ', '.join(f'{content.images} {split}' for split, content in written.splits.items())
+        say(f'{name} was downloaded before: {counts} in {folder}')
         return True
-    names = [pattern % (n, number) if '%' in pattern else pattern
-             for pattern, number in published.shards.values() for n in range(number)]
-    if all(os.path.isfile(os.path.join(folder, file)) for file in names):
-        say('%s holds the records of %s already, without %s: left as they are' % (folder, name, manifest.NAME))
+    if all(os.path.isfile(os.path.join(folder, file)) for file in _shard_names(release)):
+        say(f'{folder} holds the records of {name} already, without {manifest.NAME}: left as they are')
         return True
     return False
 
 
+def _refuse_files_of_others(release, folder):
+    """Raises UserError where files would be overwritten that no manifest lists: they may be the user's own."""
+    for file in _shard_names(release):
+        path = os.path.join(folder, file)
+        if os.path.lexists(path):
+            raise UserError(f'{path} exists and no {manifest.NAME} lists it: move it away, or choose another --dataset-dir')
+
+
 def _check_labels(folder, class_names):
-    known = labels.known(folder) if os.path.isdir(folder) else None
-    if known and known != class_names:
-        raise UserError('%s names other classes (%s, …): choose another --dataset-dir' % (
-            os.path.join(folder, 'label.txt'), known[0]))
-
-
-def published(name):
-    """The Published record of a data set's module."""
-    return importlib.import_module('slimtune.datasets.published.' + name).PUBLISHED
-
-
-def write_split(exchange, split, pattern, number, chosen, classes):
-    """Writes a split's shards, in the order of its images: (its part of the manifest, [(file left out, why), ...], channels).
-
-    exchange: files.Exchange that takes the shards. pattern: their names, with the shard's number and how many there are
-    where there may be more than one. chosen: PublishedImages. classes: names by label.
-    """
-    if not chosen:
-        raise UserError('no images for %s' % split)
-    if len(chosen) < number:
-        say('%d images in %s: %d shards instead of %d, none may be empty.' % (len(chosen), split, len(chosen), number))
-    number = min(number, len(chosen))
-    counts, shards, left_out, channels = collections.Counter(), [], [], 1
-    examples = in_order(lambda image: _example(image, classes), chosen, at_once=16)
-    with progress('Writing ' + split, len(chosen)) as bar:
-        for shard in range(number):
-            part = chosen[shard * len(chosen) // number:(shard + 1) * len(chosen) // number]
-            name = pattern % (shard, number) if '%' in pattern else pattern
-            before = sum(counts.values())
-            with records.writer(exchange.path(name)) as write:
-                for image, (example, facts) in zip(part, examples):
-                    bar.advance(1)
-                    if example is None:
-                        left_out.append((image.name, facts))
-                        continue
-                    write(example)
-                    counts[image.label] += 1
-                    channels = max(channels, facts.channels)
-            shards.append({'name': name, 'bytes': os.path.getsize(exchange.path(name)), 'records': sum(counts.values()) - before})
-    empty = [shard['name'] for shard in shards if not shard['records']]
-    if empty:
-        raise UserError('not one usable image for %s: %s (%s)' % ((empty[0],) + left_out[0]))
-    return {'images': sum(counts.values()), 'per_class': [counts[label] for label in range(len(classes))],
-            'shards': shards}, left_out, channels
-
-
-def _example(image, classes):
-    """An image's serialized tf.train.Example, with slim's keys, with its facts (image_file.ImageFacts); else None and why not."""
-    try:
-        data = image.read()
-        facts = image_file.inspect(data)
-        features = image_file.features(image_file.encode(data, facts), facts, image.label, classes[image.label], image.name)
-        return records.example(dict(features, **image.features or {})), facts
-    except (image_file.BadImage, OSError) as e:
-        return None, str(e)
+    """Raises UserError where the folder has label files of other classes."""
+    existing = labels.in_folder(folder) if os.path.isdir(folder) else None
+    if existing and existing != class_names:
+        raise UserError(f'{os.path.join(folder, "label.txt")} names other classes ({existing[0]}, …): choose another '
+                        '--dataset-dir')

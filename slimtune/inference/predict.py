@@ -9,7 +9,7 @@ from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.images import image_folder
 from slimtune.images.model_input import ACCURATE, Input
-from slimtune.images.prepare import decoder, prepared
+from slimtune.images.prepare import image_reader
 from slimtune.inference import agreement, engines
 from slimtune.storage.parallel import in_order
 from slimtune.terminal import progress, say, warn
@@ -25,7 +25,7 @@ def exported(predicted, _net_options, _run, _averages, asked):
         with open(description, encoding='utf-8') as f:
             facts = json.load(f)
         inputs = Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'],
-                                dct_method=facts.get('dct_method', ACCURATE))
+                       dct_method=facts.get('dct_method', ACCURATE))
         classes, proofs = facts['classes'], facts.get('proofs', {})
     except (ValueError, KeyError, TypeError) as e:
         raise UserError('%s is damaged (%s): export again' % (description, e))
@@ -47,9 +47,9 @@ def trained(predicted, net_options, run, averages, asked):
     """A train folder or a checkpoint, which TensorFlow restores."""
     from slimtune.checkpoints import restored_model
     from slimtune.inference import agreement
-    loaded = restored_model.load(predicted.checkpoint_path, run, net_options, predicted.eval_image_size,
+    loaded = restored_model.load(predicted.checkpoint_path, net_options, run, predicted.eval_image_size,
                                  given_names(predicted), averages)
-    loaded.say_averages()
+    loaded.report_averages()
     return (lambda images, k: agreement.open_engine(loaded, asked, k, lambda: images)), loaded.inputs, loaded.class_names
 
 
@@ -63,7 +63,9 @@ def image_paths(words):
     paths = []
     for word in words:
         if os.path.isdir(word):
-            inside = image_folder.walk(word)
+            inside, passed = image_folder.walk(word)
+            for path, why in passed:
+                warn(f'{path}: {why}')
             if not inside:
                 warn('no files in %s' % word)
             paths += inside
@@ -81,9 +83,9 @@ def predict(open_engine, inputs, paths, batch_size, top_k=1):
     answer, not the end. Images are decoded by threads while the engine runs; memory holds a few batches, however many there
     are.
     """
-    decode, running = decoder(inputs), None
-    reading = in_order(lambda path: prepared(path, inputs, decode), paths, ahead=AHEAD * batch_size)
-    with progress('predicting', len(paths)) as bar:
+    running = None
+    with image_reader(inputs) as read_image, progress('predicting', len(paths)) as bar:
+        reading = in_order(read_image, paths, ahead=AHEAD * batch_size)
         for begin in range(0, len(paths), batch_size):
             batch = paths[begin:begin + batch_size]
             read = list(itertools.islice(reading, len(batch)))

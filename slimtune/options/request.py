@@ -1,35 +1,39 @@
-"""A command line, understood: what each command takes, and its options filled in from what was typed, run.json and defaults."""
+"""A request: what each command accepts, and its options filled in from the command line, run.json and the
+defaults."""
 import dataclasses
-import os
-import re
+import enum
 
 from slimtune.errors import UsageError
+from slimtune.options.fields import flag, value_of
 from slimtune.options.groups import (
     Cache,
+    CacheContents,
     Convert,
     Data,
     Download,
     Engine,
-    Exported,
+    Evaluation,
+    Export,
     Machines,
     Net,
     Optimizer,
-    Predicted,
+    Prediction,
     Run,
     Schedule,
     Start,
     Terminal,
-    Tested,
 )
-from slimtune.options.run_file import load_run
+from slimtune.options.run_file import RunFile, load_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: what the first word is, if it takes one.
+    """A row of COMMANDS. groups: its dataclasses, in the order of its help. first: the option that the first
+    word sets, if any.
 
-    rest: what the words after it are. reads_run: options not typed come from run.json beside the checkpoint.
-    defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's own.
+    rest: what the words after it are. reads_run: options that are not typed come from run.json beside the
+    checkpoint. defaults: {option: (slim's default, the folder form's)} where they are not the dataclass's
+    own.
     """
     summary: str
     groups: tuple
@@ -41,55 +45,74 @@ class Command:
 
 
 COMMANDS = {
-    'convert': Command('Turn a folder of images into records.', (Convert, Terminal), first='tensorflow_data_dir',
-                       example='slimtune convert -t pic'),
-    'train': Command('Fine-tune a net on them.', (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
-                     first='dataset_dir',
-                     example='slimtune train pic --model mobilenet_v1_025 --checkpoint-path mobilenet_v1_0.25_128.ckpt'),
-    'eval': Command('Test it on images it has not seen.', (Tested, Data, Net, Engine, Terminal), first='checkpoint_path',
+    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal),
+                       first='tensorflow_data_dir', example='slimtune convert -t pic'),
+    'train': Command('Fine-tune a net on images.',
+                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
+                     first='dataset_dir', example='slimtune train pic --model mobilenet_v1_025'),
+    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal),
+                    first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
-    'export': Command('Write the files to ship.', (Exported, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
+    'export': Command('Export a net with its weights, class names and preprocessing.',
+                      (Export, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Name what is in images.', (Predicted, Net, Engine, Terminal), first='checkpoint_path', rest='images',
-                       reads_run=True, example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
+    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path',
+                       rest='images', reads_run=True,
+                       example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
-    'download': Command('Fetch published weights and data sets.', (Download, Terminal), first='dataset_name',
-                        example='slimtune download inception_v3'),
+    'download': Command('Download published weights and data sets.', (Download, Terminal),
+                        first='dataset_name', example='slimtune download inception_v3'),
+    'cache': Command('List what the cache holds, and remove it.', (CacheContents, Terminal),
+                     example='slimtune cache --max-size 5'),
 }
-#: What eval, export and predict take from run.json.
-FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name', 'preprocessing_name', 'use_grayscale')
+#: The options that eval, export and predict take from run.json.
+FROM_RUN = ('dataset_dir', 'dataset_name', 'dataset_module', 'labels_offset', 'model_name',
+            'preprocessing_name', 'use_grayscale')
 
 
-def fields(command):
+def command_options(command):
     """The options of a command by name: {name: dataclasses.Field}."""
     return {field.name: field for group in COMMANDS[command].groups for field in dataclasses.fields(group)}
 
 
 def defaults(command, form):
-    """The defaults of a command by option name. form: 'slim' or 'folder'."""
+    """The defaults of a command: {option: value}. form: 'slim' or 'folder'."""
     own = COMMANDS[command].defaults
     return {name: own[name][form == 'folder'] if name in own
             else field.default if form == 'slim' else field.metadata['folder']
-            for name, field in fields(command).items()}
+            for name, field in command_options(command).items()}
 
 
 def shown_default(command, name):
-    """An option's default as text: slim's, and behind it ours where the folder form differs; '' where there is none."""
+    """An option's default as text: slim's, and behind it the folder form's where that differs; '' without
+    one."""
     slim, folder = (defaults(command, form)[name] for form in ('slim', 'folder'))
-    if isinstance(slim, bool):
+    if isinstance(slim, bool) or slim in (None, ''):      # the help says what happens without
         return ''
     return '; '.join(str(value) for value in dict.fromkeys((slim, folder)) if value not in (None, ''))
 
 
+class Averages(enum.Enum):
+    """Which weights of a checkpoint are loaded: USE their moving averages, IGNORE them, or use them
+    IF_PRESENT."""
+    USE = 'use'
+    IGNORE = 'ignore'
+    IF_PRESENT = 'if present'
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A command line, understood. groups: {dataclass: instance}. folder_form: the first word was a folder (slimtune's
-    defaults), else slim's flags alone. run: run.json of the folder named ({} without). words: what followed the first word."""
+    """What a command is asked to do.
+
+    groups: {dataclass: instance}; request[Data] is the instance. folder_form: the first word was a folder
+    (slimtune's defaults), else slim's flags alone. run: the RunFile beside the checkpoint. words: those after
+    the first. typed: {option: value}, only what was on the command line.
+    """
     groups: dict
     folder_form: bool
-    run: dict
+    run: RunFile
     words: list
     typed: dict
 
@@ -98,52 +121,32 @@ class Request:
 
     @property
     def averages(self):
-        """What model.load is told of moving averages: what was typed, else 'there' (where there are any) or no."""
+        """The Averages of the command line: --moving-average-decay, else IF_PRESENT in the folder form, else
+        IGNORE."""
         decay = self.typed.get('moving_average_decay')
-        return (self.folder_form and 'there') if decay is None else bool(decay)
+        if decay is None:
+            return Averages.IF_PRESENT if self.folder_form else Averages.IGNORE
+        return Averages.USE if decay else Averages.IGNORE
 
 
 def understand(command, typed, words):
-    """Fills the command's dataclasses: what was typed, else what run.json says, else the command's default.
+    """The Request of a command line: an option's value is what was typed, else what run.json says, else the
+    default.
 
-    typed: {option: value}, only what stood on the command line. words: those without a flag. Returns a Request.
-    Raises UsageError for values that do not act yet.
+    typed: {option: value}, parsed. words: what stood without an option. Raises UsageError for a word too
+    many, UserError for a damaged run.json.
     """
     row, typed, words = COMMANDS[command], dict(typed), list(words)
     folder_form = bool(words) and row.first is not None and row.first not in typed
     if folder_form:
-        typed[row.first] = words.pop(0)
+        typed[row.first] = value_of(command_options(command)[row.first], words.pop(0))
     elif words and row.rest is None:
-        raise UsageError('%s and %s=%s: give one of them' % (words[0], flag(row.first), typed[row.first]))
-    run = load_run(_clean(typed['checkpoint_path'], 'path')) if row.reads_run and typed.get('checkpoint_path') else {}
-    values = defaults(command, 'folder' if folder_form or run else 'slim')
-    values.update({name: value for name, value in run.get('options', {}).items() if name in FROM_RUN and name in values})
+        raise UsageError(f'{words[0]} and {flag(row.first)}={typed[row.first]}: give one of them')
+    path = typed.get('checkpoint_path')
+    run = load_run(path) if row.reads_run and path else RunFile({})
+    values = defaults(command, 'folder' if folder_form or run.path else 'slim')
+    values.update({name: run.options[name] for name in FROM_RUN if name in values and name in run.options})
     values.update(typed)
-    for name, field in fields(command).items():
-        values[name] = _clean(values[name], field.metadata['kind'])
-        only, least = field.metadata['only'], field.metadata['least']
-        if only is not None and values[name] not in only:
-            raise UsageError('%s=%s comes in a later version: leave it at %s'
-                             % (flag(name), values[name], only[0] or repr(only[0])))
-        if least is not None and values[name] is not None and values[name] < least:
-            raise UsageError('%s=%s: it must be at least %d' % (flag(name), values[name], least))
-    groups = {group: group(**{field.name: values[field.name] for field in dataclasses.fields(group)}) for group in row.groups}
+    groups = {group: group(**{field.name: values[field.name] for field in dataclasses.fields(group)})
+              for group in row.groups}
     return Request(groups, folder_form, run, words, typed)
-
-
-def _clean(value, kind):
-    if value and kind == 'path':
-        return os.path.expanduser(os.path.expandvars(value))
-    if value and kind == 'scopes':
-        return ','.join(scopes(value))
-    return value
-
-
-def scopes(text):
-    """The scopes of a comma-separated list; spaces around commas and empty entries are forgiven."""
-    return [scope for scope in re.split(r'\s*,\s*', (text or '').strip()) if scope]
-
-
-def flag(name):
-    """How messages spell an option."""
-    return '--' + name.replace('_', '-')

@@ -1,34 +1,41 @@
-"""Files appear whole or not at all.
+"""Files that appear whole or not at all.
 
-One file is written beside its place and renamed. Where several belong together (`exchange`), all are first written into
-a hidden folder; then a journal names the renames, and from that moment the new set counts: whoever comes next finishes
-what a killed command began (`settle`), and what never got as far as its journal is thrown away.
+One file is written beside its place and renamed. Where several belong together (`exchange`), all are first
+written into a hidden folder; then a journal lists the renames, and from that moment the new set counts: the
+next command finishes what a killed one began (`settle`), and what never got as far as its journal is removed.
 """
 import contextlib
-import errno
+import dataclasses
 import json
 import os
 import shutil
+import uuid
+from typing import List
 
 from slimtune.errors import UserError
+from slimtune.storage import json_file, locks
 
-try:
-    import fcntl
-except ImportError:     # Windows: no lock, one command at a time is up to the user
-    fcntl = None
 _STAGE = '.slimtune-new'
 _JOURNAL = '.slimtune-journal.json'
+#: Renamed before all others: slim's own scripts know no journal, and number the classes by these.
+_FIRST = ('label.txt', 'labels.txt')
+
+
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """The content of the journal. new: the files to rename into the folder. gone: those to remove from it."""
+    new: List[json_file.FileName]
+    gone: List[json_file.FileName]
 
 
 def write_bytes(path, data):
     """Writes a file whole or not at all."""
     folder, name = os.path.split(path)
-    beside = os.path.join(folder, '.%s.%d.part' % (name, os.getpid()))
+    beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.part')
     try:
         with open(beside, 'wb') as f:
             f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
+            sync(f)
         os.replace(beside, path)
     finally:
         if os.path.exists(beside):
@@ -40,45 +47,68 @@ def write_text(path, text):
     write_bytes(path, text.encode('utf-8'))
 
 
+def sync(file):
+    """Returns when what was written to an open file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 class Exchange:
-    """The files that a command will put into a folder and those it will take away, all at once."""
+    """The files that a command will put into a folder and those it will remove, all at once."""
 
     def __init__(self, folder):
         self._folder = folder
         self._stage = os.path.join(folder, _STAGE)
-        self._gone = []
-
-    def path(self, name):
-        """Where to write the file that will be called `name`."""
-        return os.path.join(self._stage, name)
+        self._gone = set()
 
     def remove(self, names):
-        """These files of the folder go, but for those that are written anew."""
-        self._gone += names
+        """These files of the folder are slimtune's: they are replaced, or removed where no new one has their
+        name.
+
+        Raises UserError for a name that is no file's of this very folder.
+        """
+        for name in names:
+            if not json_file.is_file_name(name) or _is_folder(os.path.join(self._folder, name)):
+                raise UserError(f'{name!r} is not the name of a file in {self._folder}: it is not removed')
+        self._gone.update(names)
+
+    def path(self, name):
+        """Where to write the file that will be called `name`.
+
+        Raises UserError where there is such a file already, and `remove` was not told of it.
+        """
+        place = os.path.join(self._folder, name)
+        if _is_folder(place) or os.path.lexists(place) and name not in self._gone:
+            raise UserError(f'{place} is in the way and is not slimtune\'s: move it, or choose another '
+                            'folder')
+        return os.path.join(self._stage, name)
 
     def commit(self):
         """Writes the journal, once everything is on the disk."""
-        new = sorted(os.listdir(self._stage))
+        new = sorted(os.listdir(self._stage), key=lambda name: (name not in _FIRST, name))
         for name in new:
-            with open(self.path(name), 'rb') as f:
-                os.fsync(f.fileno())
-        journal = {'new': new, 'gone': sorted(set(self._gone) - set(new))}
-        write_text(self.path(_JOURNAL), json.dumps(journal))
-        os.replace(self.path(_JOURNAL), os.path.join(self._folder, _JOURNAL))
+            with open(os.path.join(self._stage, name), 'rb+') as f:
+                sync(f)
+        journal = Journal(new, sorted(self._gone.difference(new)))
+        staged = os.path.join(self._stage, _JOURNAL)
+        write_text(staged, json.dumps(dataclasses.asdict(journal)))
+        os.replace(staged, os.path.join(self._folder, _JOURNAL))
 
 
 @contextlib.contextmanager
 def exchange(folder):
-    """Gives an Exchange for the block; its files appear in `folder` together when the block ends, or none does.
+    """Gives an Exchange for the block; its files appear in `folder` together when the block ends, or none
+    does.
 
     Makes the folder where there is none. Raises UserError where another command is writing to it.
     """
     made = not os.path.isdir(folder)
     try:
         os.makedirs(folder, exist_ok=True)
-        with _locked(folder) as free:
-            if not free:
-                raise UserError('another command is writing to %s: wait for it to end' % folder)
+        lock = locks.acquire(folder)
+        if lock is None:
+            raise UserError(f'another command is writing to {folder}: wait for it to end')
+        with lock:
             _finish(folder)
             os.mkdir(os.path.join(folder, _STAGE))
             try:
@@ -95,50 +125,47 @@ def exchange(folder):
 
 
 def settle(folder):
-    """Finishes or undoes what a killed command left in `folder`. Every reader of a set of files calls it first.
+    """Finishes or undoes what a killed command left in `folder`. Every reader of a set of files calls it
+    first.
 
-    While another command is still preparing its files, the old ones stand, and this returns at once.
+    While another command is still preparing its files, the old ones stand, and this returns at once. Raises
+    UserError where what lies there is not what a command of slimtune leaves: nothing is touched then.
     """
-    if not any(os.path.exists(os.path.join(folder, name)) for name in (_STAGE, _JOURNAL)):
+    if not any(os.path.lexists(os.path.join(folder, name)) for name in (_STAGE, _JOURNAL)):
         return
-    with _locked(folder, wait=os.path.exists(os.path.join(folder, _JOURNAL))) as free:
-        if free:
-            try:
-                _finish(folder)
-            except OSError as e:
-                raise UserError('%s was left half-written and cannot be put right: %s' % (folder, e.strerror)) from e
+    lock = locks.acquire(folder, wait=os.path.exists(os.path.join(folder, _JOURNAL)))
+    if lock is None:
+        return
+    with lock:
+        try:
+            _finish(folder)
+        except OSError as e:
+            raise UserError(f'{folder} was left half-written and cannot be put right: {e.strerror}') from e
 
 
 def _finish(folder):
-    """With a journal: does what it says, as often as need be. Without one: throws the new files away."""
-    journal, stage = (os.path.join(folder, name) for name in (_JOURNAL, _STAGE))
-    if os.path.exists(journal):
-        with open(journal, encoding='utf-8') as f:
-            renames = json.load(f)
-        for name in renames['gone']:
+    """With a journal: does what it says, as often as need be. Without one: removes the new files."""
+    path, stage = (os.path.join(folder, name) for name in (_JOURNAL, _STAGE))
+    remedy = f'remove {_JOURNAL} and {_STAGE}, and trust nothing in {folder} if it came from elsewhere'
+    if os.path.lexists(stage) and not _is_folder(stage):
+        raise UserError(f'{stage} is not a folder, as slimtune would have made it: {remedy}')
+    if os.path.lexists(path):
+        if not os.path.isfile(path):
+            raise UserError(f'{path} is not a file, as slimtune would have made it: {remedy}')
+        journal = json_file.read(Journal, path, remedy)
+        for name in journal.gone + journal.new:
+            if _is_folder(os.path.join(folder, name)):
+                raise UserError(f'{path}: {name} is a folder, expected a file: {remedy}')
+        for name in journal.gone:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(folder, name))
-        for name in renames['new']:
+        for name in journal.new:
             with contextlib.suppress(FileNotFoundError):    # renamed before the kill
                 os.replace(os.path.join(stage, name), os.path.join(folder, name))
-        os.remove(journal)
+        os.remove(path)
     shutil.rmtree(stage, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _locked(folder, wait=False):
-    """Whether the folder is ours for the block. The kernel lets go of the lock when a process dies."""
-    if fcntl is None:
-        yield True
-        return
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            free = True
-        except OSError as e:
-            # Some network file systems lock no folders: better unlocked than not at all.
-            free = e.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-        yield free
-    finally:
-        os.close(held)
+def _is_folder(path):
+    """Whether it is a folder itself, not a link to one."""
+    return os.path.isdir(path) and not os.path.islink(path)

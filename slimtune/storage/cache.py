@@ -1,8 +1,8 @@
 """The cache: what can be computed or fetched again, kept for all projects of a user.
 
 CACHE/features, CACHE/weights and the archives are files of the modules that write them; small results are
-records here: CACHE/KIND/KEY.json. A cache that cannot be written is still read, and work goes on in a temporary
-folder.
+records here: CACHE/KIND/KEY.json. A cache that cannot be written is still read, and work goes on in a
+temporary folder.
 """
 import atexit
 import contextlib
@@ -15,7 +15,6 @@ from slimtune.storage import atomic
 from slimtune.terminal import warn
 
 _fallback = []      # the temporary folder of this process, once it was needed; [None] where none can be made
-_writable = set()   # cache folders that this process can write to
 
 
 def cache_folder(cache_dir=None):
@@ -36,18 +35,21 @@ def writable_folder(cache_dir=None):
     Warns once per process where it is not the cache's.
     """
     folder = cache_folder(cache_dir)
-    if folder in _writable or folder in _fallback:
+    if folder in _fallback:
         return folder
+    if folder.startswith('~'):
+        return None
     try:
-        if folder.startswith('~'):
-            return None
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            return folder
     except OSError as e:
         return _temporary(f'the cache {folder} cannot be written ({e.strerror})')
-    _writable.add(folder)
-    return folder
+
+
+def is_temporary(folder):
+    """Whether a folder that `writable_folder` returned is removed at the end of this process."""
+    return folder in _fallback
 
 
 def folders_to_read(cache_dir=None):
@@ -95,7 +97,9 @@ def _path(folder, kind, key):
 
 
 def _temporary(reason):
-    """The temporary folder that stands for the cache in this process; None where none can be made. Warns once."""
+    """The temporary folder that stands for the cache in this process; None where none can be made. Warns
+    once.
+    """
     if not _fallback:
         try:
             _fallback.append(tempfile.mkdtemp(prefix='slimtune-'))

@@ -1,7 +1,8 @@
 """JSON files that other people may have written or damaged: read into dataclasses, every type checked.
 
-A schema is a dataclass whose fields are annotated with str, int, float, bool, object (anything), Optional, List, Dict[str, ...],
-FileName or another dataclass. Unknown keys are ignored: a later version may have written them.
+A schema is a dataclass whose fields are annotated with str, int, float, bool, object (anything), Optional,
+List, Dict[str, ...], FileName or another dataclass. Unknown keys are ignored: a later version may have
+written them.
 """
 import dataclasses
 import json
@@ -9,7 +10,8 @@ import typing
 
 from slimtune.errors import UserError
 
-_NAMES = {str: 'a text', int: 'a whole number', float: 'a number', bool: 'true or false', list: 'a list', dict: 'an object'}
+_NAMES = {str: 'a text', int: 'a whole number', float: 'a number', bool: 'true or false', list: 'a list',
+          dict: 'an object'}
 _SHOWN = 40     # characters of a wrong value
 
 
@@ -24,16 +26,16 @@ class WrongValue(Exception):
 def read(schema, path, remedy):
     """The file as an instance of the dataclass `schema`.
 
-    remedy: what the user does about a damaged file, the end of the message. Raises UserError naming the file, the key, what it
-    holds and what was expected; FileNotFoundError where there is no file.
+    remedy: what the user does about a damaged file, the end of the message. Raises UserError naming the file,
+    the key, what it holds and what was expected; FileNotFoundError where there is no file.
     """
     try:
         with open(path, encoding='utf-8') as f:
             return checked(schema, json.load(f))
     except WrongValue as e:
-        raise UserError('%s: %s: %s' % (path, e, remedy))
+        raise UserError(f'{path}: {e}: {remedy}')
     except (ValueError, RecursionError) as e:
-        raise UserError('%s is damaged (%s): %s' % (path, e, remedy))
+        raise UserError(f'{path} is damaged ({e}): {remedy}')
 
 
 def checked(schema, value, key=''):
@@ -44,20 +46,24 @@ def checked(schema, value, key=''):
     if origin is typing.Union:          # Optional
         return None if value is None else checked(inner[0], value, key)
     if origin in (list, typing.List):
-        return [checked(inner[0], one, '%s[%d]' % (key, n)) for n, one in enumerate(_instance(list, value, key))]
+        elements = enumerate(_instance(list, value, key))
+        return [checked(inner[0], one, f'{key}[{n}]') for n, one in elements]
     if origin in (dict, typing.Dict):
-        return {name: checked(inner[1], one, _join(key, name)) for name, one in _instance(dict, value, key).items()}
+        entries = _instance(dict, value, key).items()
+        return {name: checked(inner[1], one, _join(key, name)) for name, one in entries}
     if schema is object:
         return value
     if schema is FileName:
         if not is_file_name(_instance(str, value, key)):
-            raise WrongValue('%s is %s, expected the name of a file in the same folder' % (key, _shown(value)))
+            raise WrongValue(f'{key} is {_shown(value)}, expected the name of a file in the same folder')
         return value
     return _instance(schema, value, key)
 
 
 def is_file_name(text):
-    """Whether a text names a file in its own folder, whatever the system: no separators, no NUL, neither . nor .."""
+    """Whether a text names a file in its own folder, whatever the system: no separators, no NUL, neither .
+    nor ..
+    """
     return bool(text) and text not in ('.', '..') and not any(mark in text for mark in '/\\\0')
 
 
@@ -67,20 +73,21 @@ def _dataclass(schema, value, key):
         if field.name in value:
             given[field.name] = checked(hints[field.name], value[field.name], _join(key, field.name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise WrongValue('%s is missing' % _join(key, field.name))
+            raise WrongValue(f'{_join(key, field.name)} is missing')
     return schema(**given)
 
 
 def _instance(kind, value, key):
     """The value, if it is of that type. A bool is no number; a whole number is one."""
-    fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    types = (int, float) if kind is float else kind
+    fits = isinstance(value, types) and (kind is bool or not isinstance(value, bool))
     if not fits:
-        raise WrongValue('%s is %s, expected %s' % (key or 'it', _shown(value), _NAMES[kind]))
+        raise WrongValue(f'{key or "it"} is {_shown(value)}, expected {_NAMES[kind]}')
     return value
 
 
 def _join(key, name):
-    return '%s.%s' % (key, name) if key else name
+    return f'{key}.{name}' if key else name
 
 
 def _shown(value):

@@ -3,9 +3,9 @@ import dataclasses
 
 from slimtune.checkpoints import checkpoint, matching, published
 from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restore, within
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.errors import UserError
-from slimtune.options import load_run, scopes
+from slimtune.nets.nets_factory import get_net
+from slimtune.options import RunFile, load_run, scopes
 from slimtune.runtime import slim, tf
 from slimtune.terminal import say, warn
 from slimtune.training.trainable import did_you_mean
@@ -15,11 +15,11 @@ from slimtune.training.trainable import did_you_mean
 class Origin:
     """Where training starts from. checkpoint: a Checkpoint, None for random weights. resumed: it is the train folder's own.
 
-    run: run.json of the training that is resumed, {} where none is.
+    run: the RunFile of the training that is resumed, an empty one where none is.
     """
     checkpoint: object = None
     resumed: bool = False
-    run: dict = dataclasses.field(default_factory=dict)
+    run: RunFile = RunFile({})
 
     @property
     def step(self):
@@ -34,7 +34,7 @@ def published_checkpoint(net_name, start, cache_dir):
     downloads them.
     """
     found = published.find_weights(net_name, cache_dir)
-    if found or start.trainable_scopes or net_name not in WEIGHTS:
+    if found or start.trainable_scopes or not get_net(net_name).weights:
         return found
     raise UserError(f'{net_name} starts from published weights, which must be downloaded first: '
                     f'{published.how_to_get(net_name, cache_dir)}. Or add --checkpoint-path CHECKPOINT, or '
@@ -51,10 +51,9 @@ def find_origin(options, class_names):
     if not latest:
         return Origin(Checkpoint(path) if path else None)
     origin = Origin(Checkpoint(latest), True, load_run(train_dir))
-    earlier = origin.run.get('classes', class_names)
-    if earlier != class_names:
-        raise UserError(f'{train_dir} was trained on other classes ({", ".join(earlier[:12])}): choose another --train-dir, '
-                        'or --restart')
+    if origin.run.classes not in (None, class_names):
+        raise UserError(f'{train_dir} was trained on other classes ({", ".join(origin.run.classes[:12])}): choose '
+                        'another --train-dir, or --restart')
     ignored = f', ignoring {path} (--restart starts over)' if path else ''
     say(f'Resuming from {latest}, step {origin.step}{ignored}')
     return origin
@@ -78,9 +77,10 @@ def names_in_checkpoint(origin, net, class_names, start):
     missing = [name for name in missing if name not in head]
     differing = [name for name in differing if name not in head]
     if differing:
-        raise matching.explain(saved, net, differing, 'has other shapes of')
+        raise matching.explain_mismatch(saved, net, differing=differing)
     if missing and not (start.ignore_missing_vars and fitting):
-        raise matching.explain(saved, net, missing, 'lacks')
+        raise matching.explain_mismatch(
+            saved, net, missing=missing, remedy='--ignore-missing-vars gives them random values')
     if missing:
         warn(f'{len(missing)} variables are not in {saved.prefix} and start at random: {", ".join(missing[:5])}')
     return _with_averages({variables[name]: name for name in fitting if name not in head})
@@ -104,7 +104,7 @@ def _head_left_out(saved, net, class_names, variables, missing, differing):
     All of them or none: without its weights, the head's batch norm would be another head's.
     """
     head = sorted(name for name in variables if within(name, net.head))
-    if load_run(saved.prefix).get('classes', class_names) != class_names:
+    if load_run(saved.prefix).classes not in (None, class_names):
         reason = 'its classes differ'
     elif set(head).intersection(differing):
         reason = 'its shapes differ'
@@ -127,16 +127,16 @@ def _with_averages(names):
 
 def _names_when_resumed(saved, net, num_classes):
     """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) starts afresh."""
-    classes = matching.head_classes(saved, net)
+    classes = matching.count_classes(saved, net)
     if classes not in (None, num_classes):
         raise UserError(f'{saved.prefix} has {classes} classes, but the data has {num_classes}: choose another --train-dir, '
                         'or --restart')
     variables = {v.op.name: v for v in tf.global_variables()}
     needed = {v.op.name for v in slim.get_model_variables()}
     fitting, missing, differing = compare(saved, {name: v.shape.as_list() for name, v in variables.items()})
-    for names, why in ((differing, 'has other shapes of'), (missing, 'lacks')):
+    for problem, names in (('differing', differing), ('missing', missing)):
         if needed.intersection(names):
-            raise matching.explain(saved, net, sorted(needed.intersection(names)), why)
+            raise matching.explain_mismatch(saved, net, **{problem: sorted(needed.intersection(names))})
     if missing:
         more = ', …' if len(missing) > 3 else ''
         say(f'Not in that checkpoint, started afresh: {", ".join(missing[:3])}{more}')

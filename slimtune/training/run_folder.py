@@ -10,6 +10,7 @@ from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.options import load_run
 from slimtune.runtime import tf
+from slimtune.storage import locks
 from slimtune.terminal import say
 
 _CHECKPOINT = re.compile(r'model\.ckpt-\d+(\.(index|meta|data-\d{5}-of-\d{5}))?')       # slim's names, and ours
@@ -19,12 +20,44 @@ _UNFINISHED = re.compile(r'model\.ckpt-\d+\..*\.tempstate\d+|(graph\.pbtxt|check
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+@contextlib.contextmanager
+def locked(train_dir):
+    """A context in which no other process trains in the folder, which is made where there is none.
+
+    An empty folder that was made here is removed at the end. Raises UserError that names the other process.
+    """
+    made = not os.path.isdir(train_dir)
+    os.makedirs(train_dir, exist_ok=True)
+    lock = locks.acquire(train_dir)
+    if lock is None:
+        raise UserError(f'{_owner(train_dir)} trains in {train_dir}: wait for it to end, or choose another --train-dir')
+    try:
+        with lock:
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            if made:
+                os.rmdir(train_dir)
+
+
+def _owner(folder):
+    """The process that holds the lock on a folder, for a message. Linux lists them: '1: FLOCK ADVISORY WRITE PID
+    DEVICE:INODE ...'."""
+    inode = os.stat(folder).st_ino
+    with contextlib.suppress(OSError), open('/proc/locks', encoding='ascii') as f:
+        for line in f:
+            fields = line.split()
+            if fields[1] == 'FLOCK' and fields[5].rpartition(':')[2] == str(inode):
+                return f'process {fields[4]}'
+    return 'another process'
+
+
 def is_train_folder(folder):
     """Whether slimtune or slim trained in a folder: it holds their checkpoints, or a run.json of a training."""
     if any(_CHECKPOINT.fullmatch(name) for name in os.listdir(folder)):
         return True
     try:
-        return bool(load_run(folder))
+        return load_run(folder).path is not None
     except UserError:
         return False
 
@@ -94,10 +127,10 @@ def writing(train_dir):
     try:
         yield
     except (tf.errors.OpError, OSError) as e:
-        reasons = [os.strerror(number) for number in _FULL if getattr(e, 'errno', None) == number or os.strerror(number) in str(e)]
-        if not reasons:
+        reason = next((text for text in map(os.strerror, _FULL) if text in str(e)), None)
+        if not reason:
             raise
         latest = checkpoint.find_latest(train_dir)
-        goes_on = f'it goes on from {latest}' if latest else 'it starts over'
-        raise UserError(f'{train_dir} cannot be written ({reasons[0]}): make room, then type the same command again, {goes_on}; '
-                        'or choose another --train-dir')
+        continues = f'it goes on from {latest}' if latest else 'it starts over'
+        raise UserError(f'{train_dir} cannot be written ({reason}): make room, then type the same command again, and '
+                        f'{continues}; or choose another --train-dir')

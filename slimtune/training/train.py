@@ -7,9 +7,9 @@ from slimtune.checkpoints import checkpoint
 from slimtune.checkpoints.checkpoint import Checkpoint, restore
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
-from slimtune.features.cut import IMAGES, find_cut, hangs_on
-from slimtune.features.feed import prepare
-from slimtune.features.linear_probe import choose_weight_decay
+from slimtune.features.cut import IMAGES, hangs_on
+from slimtune.features.feed import TrainingData, TrainingGraph, prepare
+from slimtune.features.linear_probe import TooFewImages, choose_weight_decay
 from slimtune.images import input_pipeline
 from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
@@ -37,8 +37,7 @@ def train(options):
     input_pipeline.check_labels(dataset, data.labels_offset)
     class_names = dataset.class_names[data.labels_offset:]
     net = nets_factory.get_net(options.net.model_name)
-    inputs = inputs_of(net, options.net, run.train_image_size, dataset.channels, run.num_preprocessing_threads,
-                       run.num_readers, data.labels_offset)
+    inputs = inputs_of(net, options.net, run.train_image_size, dataset.channels, data.labels_offset)
 
     # Where it starts from, what is trained, and for how long
     if options.start.restart:
@@ -62,7 +61,9 @@ def train(options):
         tf.set_random_seed(run.seed)
         global_step = tf.train.create_global_step()
         with tf.device('/cpu:0'):
-            images, image_labels = input_pipeline.training_batches(dataset, inputs, run.batch_size, run.seed, origin.step)
+            images, image_labels = input_pipeline.training_batches(
+                dataset, inputs, run.batch_size, run.seed, origin.step, run.num_preprocessing_threads,
+                run.num_readers)
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
         weight_decay = options.optimizer.weight_decay
         if weight_decay is None:        # a variable: what it is chosen by is known only once the net and its features are
@@ -95,12 +96,12 @@ def train(options):
 
         # What feeds the steps: the pipeline, or the features of what is frozen, computed once
         fed = prepare(
-            images, image_labels, total_loss, evaluating(net, class_names), trained,
-            initial_weights.initializer(origin.checkpoint, names), dataset, held_out(dataset), inputs,
-            run.batch_size, run.seed, options.cache, options.engine) if caching else None
+            TrainingGraph(images, image_labels, logits, total_loss, trained,
+                          initial_weights.initializer(origin.checkpoint, names), evaluating(net, class_names)),
+            TrainingData(dataset, held_out(dataset), inputs, run.batch_size, run.seed),
+            options.cache, options.engine) if caching else None
         if options.optimizer.weight_decay is None:
-            chosen = chosen_decay(fed, images, logits, trained, run.seed)
-            options = options.changed('optimizer', weight_decay=chosen)
+            options = options.changed('optimizer', weight_decay=chosen_decay(fed, run.seed))
         bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
         check_records()
 
@@ -110,6 +111,7 @@ def train(options):
             moved = run_folder.set_aside(train_dir, saved and saved.prefix)
             if saved and moved != saved.prefix:
                 saved, options = Checkpoint(moved), options.changed('start', checkpoint_path=moved)
+            stack.enter_context(run_folder.locked(train_dir))      # the lock on the old folder moved with it
         os.makedirs(train_dir, exist_ok=True)
         stack.enter_context(run_folder.writing(train_dir))
         run_folder.sweep(train_dir)
@@ -133,7 +135,7 @@ def train(options):
         with tf.control_dependencies([train_op]):
             step = Step(train_op, total_loss, global_step.read_value(), options, fed)
         remeasure = measuring(statistics, step, saver, dataset.num_samples) if options.folder_form and statistics else None
-        with input_pipeline.explained(run.batch_size), reading(check_records), stopping() as stop, event_files(), \
+        with input_pipeline.explain_errors(run.batch_size), reading(check_records), stopping() as stop, event_files(), \
                 tf.train.MonitoredSession(tf.train.ChiefSessionCreator(scaffold, config=config), hooks(run, saver)) as session:
             done = loop(session, step, origin.step, stop)
             if remeasure and done == total:
@@ -146,16 +148,21 @@ def train(options):
     return prefix
 
 
-def chosen_decay(fed, images, logits, trained, seed):
-    """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
-    cut = find_cut(images, logits, trained) if fed else []
-    found = fed.cache.vectors(cut[0].name) if len(cut) == 1 else None
-    if found is None:
+def chosen_decay(fed, seed):
+    """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's.
+
+    fed: CachedSteps, or None.
+    """
+    if not fed or fed.vectors is None:
         return WEIGHT_DECAY
-    decay, accuracy = choose_weight_decay(found, fed.cache.labels, seed) or (WEIGHT_DECAY, None)
-    if accuracy:
-        say(f'Weight decay {decay:.2g} (chosen by cross-validation on the training images: {100 * accuracy:.1f}% accuracy)')
-    return decay
+    try:
+        chosen = choose_weight_decay(fed.vectors, fed.cache.labels, seed)
+    except TooFewImages as e:
+        say(f'Weight decay {WEIGHT_DECAY:g}, not chosen by cross-validation: {e}')
+        return WEIGHT_DECAY
+    say(f'Weight decay {chosen.weight_decay:.2g} (chosen by {chosen.folds}-fold cross-validation: '
+        f'{100 * chosen.accuracy:.1f}% accuracy on the training images)')
+    return chosen.weight_decay
 
 
 def training_step(optimizer, total_loss, trained, global_step, moving_average_decay):

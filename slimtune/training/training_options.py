@@ -4,10 +4,11 @@ import os
 import random
 
 from slimtune.checkpoints import checkpoint
-from slimtune.datasets import dataset_factory, manifest
+from slimtune.datasets import manifest
 from slimtune.errors import UserError
 from slimtune.images import conversion
 from slimtune.options import Cache, Data, Engine, Machines, Net, Optimizer, Run, Schedule, Start
+from slimtune.storage import trust
 from slimtune.terminal import warn
 from slimtune.training import initial_weights
 
@@ -56,29 +57,18 @@ def from_request(request, data):
     if not options.run.train_dir:
         beside = f'{os.path.abspath(data.dataset_dir)}_{options.net.model_name}'
         options = options.changed('run', train_dir=os.path.relpath(beside))
+    if data.dataset_module:
+        trust.remember(options.run.train_dir, data.dataset_module)
     if not options.folder_form:
         warn_of_changed_images(data.dataset_dir)
         return options
     if not data.dataset_module:
-        options = options.changed('data', dataset_name=found_or_converted(data.dataset_dir, data.dataset_name))
+        options = options.changed('data', dataset_name=conversion.find_or_convert(data.dataset_dir, data.dataset_name))
     resumes = not options.start.restart and checkpoint.find_latest(options.run.train_dir)
     if not options.start.checkpoint_path and not resumes:
         path = initial_weights.published_checkpoint(options.net.model_name, options.start, options.cache.cache_dir)
         options = options.changed('start', checkpoint_path=path)
     return options
-
-
-def found_or_converted(folder, name):
-    """The name of the data set in a folder of images, which are converted where they have no records or have changed since.
-
-    name: of the data set, or None. Records without a manifest, slim's, are taken as they are.
-    """
-    if not os.path.exists(os.path.join(folder, manifest.NAME)):
-        names = dataset_factory.names_in(folder)
-        if names and name or len(names) == 1:
-            return name or names[0]
-    prepared = conversion.prepare(folder, name)
-    return name or prepared.name
 
 
 def warn_of_changed_images(folder):
@@ -94,12 +84,13 @@ def with_scopes(options, origin):
 
     origin: an initial_weights.Origin. The seed is filled in too: the earlier run's, else a random one.
     """
-    earlier = origin.run.get('options', {})
-    seed = next(seed for seed in (origin.run.get('seed'), options.run.seed, random.randrange(1 << 31)) if seed is not None)
+    seed = options.run.seed if origin.run.seed is None else origin.run.seed
+    if seed is None:
+        seed = random.randrange(1 << 31)
     options = options.changed('run', seed=seed)
     if not options.folder_form or options.start.trainable_scopes:
         return options
-    chosen = earlier.get('trainable_scopes') or ('head' if options.start.checkpoint_path else 'all')
+    chosen = origin.run.options.get('trainable_scopes') or ('head' if options.start.checkpoint_path else 'all')
     return options.changed('start', trainable_scopes=chosen)
 
 
@@ -109,7 +100,7 @@ def with_schedule(options, origin, caching, num_images):
     The weight decay becomes the earlier run's, and stays None where there was none: see train.chosen_decay.
     """
     if options.optimizer.weight_decay is None:
-        options = options.changed('optimizer', weight_decay=origin.run.get('options', {}).get('weight_decay'))
+        options = options.changed('optimizer', weight_decay=origin.run.options.get('weight_decay'))
     if not options.folder_form:
         return options
     if not options.run.max_number_of_steps:

@@ -6,24 +6,25 @@ import pytest
 
 from slimtune.checkpoints import published
 from slimtune.checkpoints.checkpoint import Checkpoint
-from slimtune.checkpoints.weights import WEIGHTS
-from slimtune.commands.download import DATA_SETS
+from slimtune.datasets import published_data
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
+from slimtune.storage import checksums
 
 pytestmark = pytest.mark.usefixtures('cache')
 
 
 @pytest.fixture
 def saved(tmp_path):
-    """Saves a checkpoint of one variable: saved(value, version) -> {name: bytes}, names beginning model.ckpt."""
+    """saved(value, version) saves a checkpoint of one variable: {name: bytes}, names beginning model.ckpt."""
     def save(value, version=tf.train.SaverDef.V1):
-        folder = tmp_path / ('saved %s' % value)
+        folder = tmp_path / f'saved {value}'
         folder.mkdir()
         with tf.Graph().as_default(), tf.Session() as session:
             variable = tf.get_variable('weights', initializer=np.float32([value] * 1000))
             session.run(variable.initializer)
-            tf.train.Saver([variable], write_version=version).save(session, str(folder / 'model.ckpt'), write_state=False)
+            saver = tf.train.Saver([variable], write_version=version)
+            saver.save(session, str(folder / 'model.ckpt'), write_state=False)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
     return save
 
@@ -54,8 +55,10 @@ def test_weights_of_2016_are_fetched_unpacked_and_found_again(download, inceptio
 def test_weights_are_put_where_the_scripts_look_for_them(download, inception_v3, mirror, tmp_path):
     folder = tmp_path / 'checkpoints'
     download('inception_v3', '--output-dir', folder)
-    assert [path.name for path in folder.iterdir()] == ['inception_v3.ckpt'] and value(str(folder / 'inception_v3.ckpt')) == 3
-    assert 'is there already' in download('inception_v3', '--output-dir', folder, '--cache-dir', tmp_path / 'empty')
+    assert [path.name for path in folder.iterdir()] == ['inception_v3.ckpt']
+    assert value(str(folder / 'inception_v3.ckpt')) == 3
+    said = download('inception_v3', '--output-dir', folder, '--cache-dir', tmp_path / 'empty')
+    assert f"is already in {folder / 'inception_v3.ckpt'}" in said
     assert len(mirror.seen) == 1
 
 
@@ -66,7 +69,8 @@ def test_newer_archives_hold_a_checkpoint_of_several_files(download, saved, tarr
              **{'./mobilenet_v2_0.35_224_frozen.pb': b'not wanted'}))
     said = download('mobilenet_v2_035', '--from', mirror.url)
     folder = os.path.dirname(published.find_weights('mobilenet_v2_035'))
-    assert sorted(os.listdir(folder)) == ['mobilenet_v2_035.ckpt.data-00000-of-00001', 'mobilenet_v2_035.ckpt.index'], said
+    assert sorted(os.listdir(folder)) == [
+        'mobilenet_v2_035.ckpt.data-00000-of-00001', 'mobilenet_v2_035.ckpt.index'], said
     assert value(os.path.join(folder, 'mobilenet_v2_035.ckpt')) == 2
 
 
@@ -90,15 +94,17 @@ def test_an_archive_with_other_weights_is_refused_and_leaves_nothing(download, s
 def test_a_malicious_archive_is_refused_and_leaves_nothing(download, saved, tarred, mirror, cache, tmp_path):
     mirror.files['inception_v3_2016_08_28.tar.gz'] = tarred({'inception_v3.ckpt': saved(3.0)['model.ckpt'],
                                                               '../../../evil': b'evil'})
-    assert 'would land outside its folder, ../../../evil' in download('inception_v3', '--from', mirror.url, code=1)
+    said = download('inception_v3', '--from', mirror.url, code=1)
+    assert 'would land outside its folder, ../../../evil' in said
     assert published.find_weights('inception_v3') is None and not list(tmp_path.rglob('evil'))
 
 
 def test_a_published_sum_is_held_to(download, saved, tarred, tmp_path):
-    (tmp_path / 'inception_v1_2016_08_28.tar.gz').write_bytes(tarred({'inception_v1.ckpt': saved(1.0)['model.ckpt']}))
+    archive = tmp_path / 'inception_v1_2016_08_28.tar.gz'
+    archive.write_bytes(tarred({'inception_v1.ckpt': saved(1.0)['model.ckpt']}))
     said = download('inception_v1', '--from', tmp_path, code=1)
-    assert WEIGHTS['inception_v1'].sha256 in said
-    assert (tmp_path / 'inception_v1_2016_08_28.tar.gz').exists()
+    assert nets_factory.NETS['inception_v1'].weights.sha256 in said
+    assert archive.exists()
 
 
 def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
@@ -108,7 +114,7 @@ def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
 
 def test_without_a_name_all_there_is_is_listed(download):
     said = download()
-    for name in list(WEIGHTS) + list(DATA_SETS):
+    for name in list(published.all_weights()) + published_data.names():
         assert any(line.split()[:1] == [name] for line in said.splitlines())
 
 
@@ -119,10 +125,28 @@ def test_the_one_command_that_gets_weights_is_named(cache):
     assert published.how_to_get('lenet') == 'nobody publishes weights of lenet'
 
 
-def test_the_table_is_whole():
-    names = [archive.name for archive in WEIGHTS.values()]
-    assert len(set(names)) == len(names)
-    assert set(WEIGHTS) - {'mobilenet_v1_0.25_128'} <= set(nets_factory.NETS)
-    for archive in WEIGHTS.values():
-        assert archive.checkpoint and archive.address.startswith(('http://', 'https://'))
+def test_a_record_names_an_archive_and_the_checkpoint_in_it():
+    archives = [weights.archive for weights in published.all_weights().values()]
+    assert len(archives) == len({archive.name for archive in archives}) == 32
+    for archive in archives:
+        assert archive.checkpoint and archive.address.startswith('https://')
         assert archive.sha256 is None or len(archive.sha256) == 64 and archive.size
+
+
+def test_weights_for_another_image_size_are_fetched_by_their_archives_name(download, saved, tarred, tmp_path):
+    archive, files = tmp_path / 'mobilenet_v1_0.25_128.tgz', saved(5.0, tf.train.SaverDef.V2)
+    archive.write_bytes(tarred({name.replace('model', archive.stem): files[name] for name in files}))
+    (tmp_path / 'sums').write_text(f'{checksums.sha256(str(archive))}  {archive.name}\n')
+    said = download('mobilenet_v1_0.25_128', '--from', tmp_path, '--checksums', tmp_path / 'sums')
+    prefix = published.find_weights('mobilenet_v1_0.25_128')
+    assert value(prefix) == 5
+    assert said.splitlines()[-1] == (
+        'Next: slimtune train FOLDER --model mobilenet_v1_025 --train-image-size 128 '
+        f'--checkpoint-path {prefix}')
+
+
+def test_weights_that_no_folder_would_keep_are_not_downloaded(download, mirror, monkeypatch, tmp_path):
+    monkeypatch.setattr('slimtune.storage.cache._fallback', [])
+    said = download('inception_v3', '--from', mirror.url, '--cache-dir', '/proc/x', code=1)
+    assert 'no folder keeps the weights of inception_v3: add --cache-dir FOLDER or --output-dir FOLDER' in said
+    assert not mirror.seen

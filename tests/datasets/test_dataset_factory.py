@@ -93,6 +93,16 @@ def test_naming_the_data_sets_needs_no_tensorflow():
     assert b'guangdong' in subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, check=True).stdout
 
 
+def test_a_percent_sign_and_brackets_in_a_name_are_letters_like_others(tmp_path, write):
+    (tmp_path / 'label.txt').write_text('a\nb\n')
+    for name in ('100%cotton', '50%shirts', 'a[1]*'):
+        write(name + '_train_00000-of-00001.tfrecord', [0, 1])
+        assert dataset_factory.get_dataset(name, 'train', str(tmp_path)).num_samples == 2
+        assert dataset_factory.split_names(name, str(tmp_path)) == ['train']
+    assert dataset_factory.names_in(str(tmp_path)) == ['100%cotton', '50%shirts', 'a[1]*']
+    assert dataset_factory.split_names('100%wool', str(tmp_path)) == []
+
+
 # What is wrong with the name
 
 def test_an_unknown_split_lists_the_valid_ones(folder):
@@ -104,7 +114,7 @@ def test_an_unknown_name_says_what_the_folder_holds(folder, tmp_path):
     (tmp_path / 'empty').mkdir()
     assert 'did you mean flowers?' in refused(tmp_path / 'empty', 'flower')
     assert 'no folder' in refused(tmp_path / 'nowhere')
-    with pytest.raises(UserError, match='how many classes has nobody'):
+    with pytest.raises(UserError, match='how many classes does nobody have'):
         dataset_factory.num_classes('nobody')
 
 

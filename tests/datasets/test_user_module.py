@@ -3,58 +3,13 @@ import sys
 import types
 
 import pytest
+from slims_module import module_text
 
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
 from slimtune.runtime import CURRENT
 
-# As the tutorial says: a copy of flowers.py with other names and sizes, in the two dialects there are.
-MODULE = '''
-"""Provides data for my set."""
-from __future__ import absolute_import
-from __future__ import division
-from __future__ import print_function
-
-import os
-{imports}
-
-from datasets import dataset_utils
-
-{slim}
-
-_FILE_PATTERN = 'mine_%s_*.tfrecord'
-SPLITS_TO_SIZES = {{'train': 4, 'validation': 350}}
-_NUM_CLASSES = 2
-_ITEMS_TO_DESCRIPTIONS = {{'image': 'A color image.', 'label': 'A single integer between 0 and 1'}}
-
-
-def get_split(split_name, dataset_dir, file_pattern=None, reader=None):
-  if split_name not in SPLITS_TO_SIZES:
-    raise ValueError('split name %s was not recognized.' % split_name)
-  if not file_pattern:
-    file_pattern = _FILE_PATTERN
-  file_pattern = os.path.join(dataset_dir, file_pattern % split_name)
-  if reader is None:
-    reader = tf.TFRecordReader
-  keys_to_features = {{
-      'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
-      'image/format': tf.FixedLenFeature((), tf.string, default_value='png'),
-      'image/class/label': tf.FixedLenFeature([], tf.int64, default_value=tf.zeros([], dtype=tf.int64)),
-  }}
-  items_to_handlers = {{
-      'image': slim.tfexample_decoder.Image(),
-      'label': slim.tfexample_decoder.Tensor('image/class/label'),
-  }}
-  decoder = slim.tfexample_decoder.TFExampleDecoder(keys_to_features, items_to_handlers)
-  labels_to_names = None
-  if dataset_utils.has_labels(dataset_dir):
-    labels_to_names = dataset_utils.read_label_file(dataset_dir)
-  return slim.dataset.Dataset(
-      data_sources=file_pattern, reader=reader, decoder=decoder, num_samples=SPLITS_TO_SIZES[split_name],
-      items_to_descriptions=_ITEMS_TO_DESCRIPTIONS, num_classes=_NUM_CLASSES, labels_to_names=labels_to_names)
-'''
-OF_2017 = MODULE.format(imports='import tensorflow as tf', slim='slim = tf.contrib.slim')
-OF_2020 = MODULE.format(imports='import tensorflow.compat.v1 as tf\nimport tf_slim as slim', slim='')
+OF_2017, OF_2020 = (module_text({'train': 4, 'validation': 350}, 2, dialect) for dialect in ('2017', '2020'))
 
 
 @pytest.fixture
@@ -83,7 +38,7 @@ def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, 
     assert said() == ''
     assert dataset_factory.num_classes('mine') == 2
     assert dataset_factory.get_dataset('mine', 'validation', str(tmp_path)).num_samples == 4
-    assert 'the module of mine says that validation has 350 images, but its records hold 4: using 4' in said()
+    assert 'the module of mine states that validation has 350 images, but its records hold 4: using 4' in said()
     with pytest.raises(UserError, match='choose from train, validation'):
         dataset_factory.get_dataset('mine', 'test', str(tmp_path))
 

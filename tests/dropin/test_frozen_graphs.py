@@ -1,4 +1,5 @@
-"""frozen.pb under the names that slim with freeze_graph gave: what a line's software reads goes on working."""
+"""frozen.pb under the names that slim with freeze_graph gave: what a line's software reads goes on
+working."""
 import subprocess
 import sys
 
@@ -26,21 +27,27 @@ with tf.Graph().as_default():
         image = np.linspace(-1, 1, size * size * 3, dtype=np.float32).reshape(1, size, size, 3)
         softmax_tensor = sess.graph.get_tensor_by_name('InceptionV3/Predictions/Reshape_1:0')
         predictions = sess.run(softmax_tensor, {'input:0': image})
-        print('answer', ' '.join('%.6f' % score for score in np.squeeze(predictions)))
+        print('prediction', ' '.join('%.6f' % score for score in np.squeeze(predictions)))
 '''
 # What slim's README and its users' scripts call the output.
 OUTPUTS = {
-    'inception_v1': 'InceptionV1/Logits/Predictions/Reshape_1', 'inception_v3': 'InceptionV3/Predictions/Reshape_1',
-    'inception_v4': 'InceptionV4/Logits/Predictions', 'inception_resnet_v2': 'InceptionResnetV2/Logits/Predictions',
-    'mobilenet_v1_025': 'MobilenetV1/Predictions/Reshape_1', 'mobilenet_v2': 'MobilenetV2/Predictions/Reshape_1',
-    'resnet_v1_50': 'resnet_v1_50/predictions/Reshape_1', 'resnet_v2_50': 'resnet_v2_50/predictions/Reshape_1',
-    'vgg_16': 'vgg_16/fc8/squeezed', 'nasnet_mobile': 'final_layer/predictions', 'lenet': 'Predictions/Reshape_1',
+    'inception_v1': 'InceptionV1/Logits/Predictions/Reshape_1',
+    'inception_v3': 'InceptionV3/Predictions/Reshape_1',
+    'inception_v4': 'InceptionV4/Logits/Predictions',
+    'inception_resnet_v2': 'InceptionResnetV2/Logits/Predictions',
+    'mobilenet_v1_025': 'MobilenetV1/Predictions/Reshape_1',
+    'mobilenet_v2': 'MobilenetV2/Predictions/Reshape_1',
+    'resnet_v1_50': 'resnet_v1_50/predictions/Reshape_1',
+    'resnet_v2_50': 'resnet_v2_50/predictions/Reshape_1',
+    'vgg_16': 'vgg_16/fc8/squeezed', 'nasnet_mobile': 'final_layer/predictions',
+    'lenet': 'Predictions/Reshape_1',
 }
 
 
 @pytest.fixture
 def frozen(weights_of, save_variables, here, tmp_path):
-    """frozen(net, size): exports random weights of 3 classes; returns (the checkpoint's prefix, frozen.pb)."""
+    """frozen(net, size): exports random weights of 3 classes; returns (the checkpoint's prefix,
+    frozen.pb)."""
     def export(net, size):
         prefix = save_variables(weights_of(net, 3), tmp_path / 'model.ckpt-7')
         (tmp_path / 'label.txt').write_text('a\nb\nc\n')
@@ -51,9 +58,11 @@ def frozen(weights_of, save_variables, here, tmp_path):
 
 
 def by_slim(net, size, prefix):
-    """The frozen graph that slim's export_inference_graph.py and TensorFlow's freeze_graph make of a checkpoint."""
+    """The frozen graph that slim's export_inference_graph.py and TensorFlow's freeze_graph make of a
+    checkpoint."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
-        images = tf.placeholder(name='input', dtype=tf.float32, shape=[None, size, size, nets_factory.NETS[net].channels])
+        images = tf.placeholder(name='input', dtype=tf.float32,
+                                shape=[None, size, size, nets_factory.NETS[net].channels])
         nets_factory.get_network_fn(net, num_classes=3, is_training=False)(images)
         tf.train.Saver().restore(session, prefix)
         return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [OUTPUTS[net]])
@@ -63,20 +72,21 @@ def test_the_outputs_are_those_that_slims_users_know():
     assert {name: nets_factory.NETS[name].output for name in OUTPUTS} == OUTPUTS
 
 
+@pytest.mark.slow
 def test_a_classify_script_for_slims_inception_v3_reads_ours(frozen, tmp_path):
     size = 299
     prefix, path = frozen('inception_v3', size)
     (tmp_path / 'classify.py').write_text(CLASSIFY)
-    said = subprocess.check_output([sys.executable, str(tmp_path / 'classify.py'), str(path), str(size)],
-                                   stderr=subprocess.DEVNULL, encoding='utf-8')
-    answer = [float(word) for word in said[said.index('answer '):].split()[1:]]
-    assert len(answer) == 3 and sum(answer) == pytest.approx(1, abs=1e-4)
+    printed = subprocess.check_output([sys.executable, str(tmp_path / 'classify.py'), str(path), str(size)],
+                                      stderr=subprocess.DEVNULL, encoding='utf-8')
+    prediction = [float(word) for word in printed[printed.index('prediction '):].split()[1:]]
+    assert len(prediction) == 3 and sum(prediction) == pytest.approx(1, abs=1e-4)
 
     image = np.linspace(-1, 1, size * size * 3, dtype=np.float32).reshape(1, size, size, 3)
     with tf.Graph().as_default(), tf.Session() as session:
         slims, = tf.import_graph_def(by_slim('inception_v3', size, prefix), name='',
                                      return_elements=[OUTPUTS['inception_v3'] + ':0'])
-        np.testing.assert_allclose(session.run(slims, {'input:0': image})[0], answer, atol=1e-4)
+        np.testing.assert_allclose(session.run(slims, {'input:0': image})[0], prediction, atol=1e-4)
 
 
 @pytest.mark.parametrize('net, size', [('lenet', 28), ('mobilenet_v1_025', 128)])

@@ -1,7 +1,7 @@
 """slim's scripts as clients of slimtune's libraries, their import lines changed and nothing else.
 
-slim's eval_image_classifier.py and export_inference_graph.py themselves are not part of this project: the two scripts below
-are our own, but call what those call, in the same order and with the same arguments.
+slim's eval_image_classifier.py and export_inference_graph.py themselves are not part of this project: the two
+scripts below are our own, but call what those call, in the same order and with the same arguments.
 """
 import os
 import subprocess
@@ -74,11 +74,11 @@ def main(_):
     path = FLAGS.checkpoint_path
     if tf.gfile.IsDirectory(path):
       path = tf.train.latest_checkpoint(path)
-    answers = slim.evaluation.evaluate_once(
+    metrics = slim.evaluation.evaluate_once(
         master='', checkpoint_path=path, logdir=FLAGS.eval_dir,
         num_evals=int(math.ceil(dataset.num_samples / float(FLAGS.batch_size))),
         eval_op=list(updates.values()), final_op=values, variables_to_restore=to_restore)
-    print('Accuracy %.6f of %d' % (answers['Accuracy'], dataset.num_samples))
+    print('Accuracy %.6f of %d' % (metrics['Accuracy'], dataset.num_samples))
 
 
 if __name__ == '__main__':
@@ -92,7 +92,8 @@ def main(_):
         FLAGS.model_name, num_classes=(dataset.num_classes - FLAGS.labels_offset), is_training=False)
     size = FLAGS.image_size or network_fn.default_image_size
     channels = 1 if FLAGS.use_grayscale else 3
-    placeholder = tf.placeholder(name='input', dtype=tf.float32, shape=[FLAGS.batch_size, size, size, channels])
+    placeholder = tf.placeholder(
+        name='input', dtype=tf.float32, shape=[FLAGS.batch_size, size, size, channels])
     network_fn(placeholder)
     with tf.gfile.GFile(FLAGS.output_file, 'wb') as f:
       f.write(graph.as_graph_def().SerializeToString())
@@ -108,7 +109,8 @@ def python(tmp_path):
     """python(script, *flags): what the script prints, run as a user runs it."""
     def run(script, *flags):
         (tmp_path / 'script.py').write_text(script)
-        process = subprocess.run([sys.executable, 'script.py'] + list(flags), cwd=str(tmp_path), stdout=subprocess.PIPE,
+        process = subprocess.run([sys.executable, 'script.py'] + list(flags), cwd=str(tmp_path),
+                                 stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, encoding='utf-8', timeout=300)
         assert process.returncode == 0, process.stdout
         return process.stdout
@@ -121,28 +123,30 @@ def accuracy(output):
     return float(words[1]), int(words[3])
 
 
-@pytest.mark.parametrize('folder, flags, right', [
+@pytest.mark.parametrize('folder, flags, correct', [
     ('head_rmsprop', [], 140), ('all_momentum_ema', ['--moving_average_decay=0.95'], 71)])
-def test_slims_eval_script_finds_what_it_always_found(folder, flags, right, python, flowers, slims):
+def test_slims_eval_script_finds_what_it_always_found(folder, flags, correct, python, flowers, slims):
     found, images = accuracy(python(
-        EVALUATES, '--checkpoint_path=%s' % os.path.join(slims, folder, 'model.ckpt-%d' % (600 if right == 140 else 200)),
-        '--dataset_name=flowers', '--dataset_dir=%s' % flowers, '--model_name=mobilenet_v1_025', '--image_size=128',
-        '--preprocessing_name=inception_v1', '--batch_size=100', *flags))
-    assert images == 200 and abs(found * 200 - right) <= 1.01
+        EVALUATES, '--checkpoint_path=%s' % os.path.join(slims, folder,
+                                                         'model.ckpt-%d' % (600 if correct == 140 else 200)),
+        '--dataset_name=flowers', '--dataset_dir=%s' % flowers, '--model_name=mobilenet_v1_025',
+        '--image_size=128', '--preprocessing_name=inception_v1', '--batch_size=100', *flags))
+    assert images == 200 and abs(found * 200 - correct) <= 1.01
 
 
 def test_slims_eval_script_agrees_with_ours_on_what_slimtune_trained(python, trained, here, tmp_path):
-    said = here('eval', trained / 'pic_lenet', '--eval_dir', tmp_path / 'ours')
-    ours = float(said[said.index('Accuracy'):].split()[1].rstrip('%'))
-    images = int(said[said.index('Accuracy'):].split()[3])
-    found = python(EVALUATES, '--checkpoint_path=%s' % (trained / 'pic_lenet'), '--dataset_name=pic', '--model_name=lenet',
-                   '--dataset_dir=%s' % (trained / 'pic'), '--batch_size=%d' % images)
+    printed = here('eval', trained / 'pic_lenet', '--eval_dir', tmp_path / 'ours')
+    ours = float(printed[printed.index('Accuracy'):].split()[1].rstrip('%'))
+    images = int(printed[printed.index('Accuracy'):].split()[3])
+    found = python(EVALUATES, '--checkpoint_path=%s' % (trained / 'pic_lenet'), '--dataset_name=pic',
+                   '--model_name=lenet', '--dataset_dir=%s' % (trained / 'pic'), '--batch_size=%d' % images)
     assert accuracy(found) == (pytest.approx(ours / 100, abs=6e-4), images)
 
 
 @pytest.mark.parametrize('net, flags, classes', [
-    ('mobilenet_v1_025', [], 1001),                             # imagenet and no folder, as slim's README has it
-    ('resnet_v1_50', ['--labels_offset=1', '--image_size=64'], 1000),
+    # imagenet and no folder, as slim's README has it
+    ('mobilenet_v1_025', [], 1001),
+    pytest.param('resnet_v1_50', ['--labels_offset=1', '--image_size=64'], 1000, marks=pytest.mark.slow),
     ('cifarnet', ['--dataset_name=cifar10', '--batch_size=1'], 10)])
 def test_slims_export_script_writes_what_slimtune_export_writes(net, flags, classes, python, here, tmp_path):
     python(EXPORTS, '--output_file=theirs.pb', '--model_name=' + net, *flags)

@@ -1,4 +1,6 @@
-"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed twice."""
+"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed
+twice.
+"""
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ import pytest
 
 from slimtune.checkpoints.checkpoint import Checkpoint
 from slimtune.datasets import dataset_factory
-from slimtune.features.cache import Cache, compute
+from slimtune.features.cache import Cache, Part, compute
 from slimtune.features.cut import IMAGES, find_cut, frozen_graph
 from slimtune.features.feed import Feed
 from slimtune.images import input_pipeline
@@ -20,27 +22,31 @@ from slimtune.images.model_input import Input
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
-FLAGS = ['--dataset_name', 'pic', '--model_name', 'mobilenet_v1_025', '--train_image_size', 32, '--batch_size', 8, '--seed', 3,
-         '--trainable_scopes', 'MobilenetV1/Logits', '--checkpoint_exclude_scopes', 'MobilenetV1/Logits', '--optimizer',
-         'momentum', '--learning_rate', 0.01]
+FLAGS = ['--dataset_name', 'pic', '--model_name', 'mobilenet_v1_025', '--train_image_size', 32,
+         '--batch_size', 8, '--seed', 3, '--trainable_scopes', 'MobilenetV1/Logits',
+         '--checkpoint_exclude_scopes', 'MobilenetV1/Logits', '--optimizer', 'momentum',
+         '--learning_rate', 0.01]
 
 
 @pytest.fixture(scope='module')
 def backbone(trained, slimtune_in):
     """A folder with the records `pic` and a mobilenet_v1_025 of a step, `backbone`."""
-    slimtune_in(trained)('train', '--train_dir', 'backbone', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name',
-                         'mobilenet_v1_025', '--train_image_size', 32, '--max_number_of_steps', 1, '--batch_size', 4,
-                         '--trainable_scopes', 'all', '--seed', 1)
+    slimtune_in(trained)(
+        'train', '--train_dir', 'backbone', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name',
+        'mobilenet_v1_025', '--train_image_size', 32, '--max_number_of_steps', 1, '--batch_size', 4,
+        '--trainable_scopes', 'all', '--seed', 1)
     return trained
 
 
 @pytest.fixture
 def train(backbone, slimtune_in, tmp_path):
-    """train(name, words...) trains the head of `backbone` into tmp_path/name on a cache of its own; gives what it said."""
+    """train(name, words...) trains the head of `backbone` into tmp_path/name on a cache of its own; gives
+    what it printed.
+    """
     def run(name, *words, code=0):
-        return slimtune_in(backbone)('train', '--train_dir', tmp_path / name, '--dataset_dir', 'pic',
-                                     '--checkpoint_path', 'backbone',
-                                  *(FLAGS + list(words)), code=code, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
+        return slimtune_in(backbone)(
+            'train', '--train_dir', tmp_path / name, '--dataset_dir', 'pic', '--checkpoint_path', 'backbone',
+            *FLAGS, *words, code=code, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     return run
 
 
@@ -55,13 +61,14 @@ def same(first, second):
 
 def test_features_are_what_the_plain_path_has_at_the_cut(backbone, tmp_path):
     dataset = dataset_factory.get_dataset('pic', 'train', str(backbone / 'pic'))
-    inputs = Input('mobilenet_v1_025', 32)
+    inputs = Input('inception', 32)
     with tf.Graph().as_default(), tf.Session() as session:
         batch, _, _ = input_pipeline.evaluation_batches(dataset, inputs, 1000)
         images = tf.placeholder_with_default(batch, [None, 32, 32, 3], IMAGES)
         tf.train.create_global_step()
         frozen = lambda name: not name.startswith('MobilenetV1/Logits')
-        logits, end_points = nets_factory.get_network_fn('mobilenet_v1_025', 3, is_training=True, frozen=frozen)(images)
+        network_fn = nets_factory.get_network_fn('mobilenet_v1_025', 3, is_training=True, frozen=frozen)
+        logits, end_points = network_fn(images)
         trained = [v for v in tf.trainable_variables() if v.op.name.startswith('MobilenetV1/Logits')]
         cut = find_cut(images, logits, trained)
         session.run(tf.global_variables_initializer())
@@ -69,13 +76,14 @@ def test_features_are_what_the_plain_path_has_at_the_cut(backbone, tmp_path):
         assert [tensor.shape.as_list()[1:] for tensor in cut] == [[1, 1, 256]]
         expected = session.run(end_points['AvgPool_1a'])
         graph = frozen_graph(session, images, cut)
-    cache, there = compute(graph, cut, dataset, inputs, str(tmp_path))
-    again, there_again = compute(graph, cut, dataset, inputs, str(tmp_path))
+    part = Part(graph, cut, dataset, inputs)
+    cache, there = compute(part, str(tmp_path))
+    again, there_again = compute(part, str(tmp_path))
     assert (there, there_again) == (False, True) and again.folder == cache.folder
     array = cache.features[cut[0].name]
     assert array.shape == (dataset.num_samples, 1, 1, 256)
     assert np.abs(array - expected).max() <= 1e-4 * np.abs(expected).max()
-    assert sorted(os.listdir(str(tmp_path))) == [os.path.basename(cache.folder)], 'nothing half-made is left'
+    assert os.listdir(str(tmp_path / 'features')) == [os.path.basename(cache.folder)], 'nothing half-made'
 
 
 def test_two_heads_have_two_cuts_behind_their_pooling():
@@ -88,18 +96,22 @@ def test_two_heads_have_two_cuts_behind_their_pooling():
         trained = [v for v in tf.trainable_variables() if v.op.name.startswith(heads)]
         cut = find_cut(images, tf.reduce_sum(logits) + tf.reduce_sum(end_points['AuxLogits']), trained)
         assert sorted(tensor.shape.as_list()[1:] for tensor in cut) == [[1, 1, 2048], [5, 5, 768]]
-        assert find_cut(images, logits, tf.trainable_variables()) == [], 'everything trained: nothing to cache'
+        assert find_cut(images, logits, tf.trainable_variables()) == [], 'all is trained: nothing to cache'
 
 
 def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in, tmp_path):
-    """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part of it."""
-    words = ['train', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name', 'inception_v3', '--train_image_size', 107,
-             '--batch_size', 2]
-    slimtune_in(trained)(*(words + ['--train_dir', tmp_path / 'all', '--max_number_of_steps', 1, '--trainable_scopes', 'head']))
-    said = slimtune_in(trained)(*(words + [
-        '--train_dir', tmp_path / 'one', '--checkpoint_path', tmp_path / 'all', '--trainable_scopes', 'InceptionV3/Logits',
-        '--max_number_of_steps', 3]), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
-    assert '2 of 196 variables trained' in said and re.search(r'Features of \d+ images', said) and 'Saved step 3' in said
+    """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part
+    of it.
+    """
+    words = ['train', '--dataset_dir', 'pic', '--dataset_name', 'pic', '--model_name', 'inception_v3',
+             '--train_image_size', 107, '--batch_size', 2]
+    slimtune_in(trained)(*words, '--train_dir', tmp_path / 'all', '--max_number_of_steps', 1,
+                         '--trainable_scopes', 'head')
+    said = slimtune_in(trained)(
+        *words, '--train_dir', tmp_path / 'one', '--checkpoint_path', tmp_path / 'all', '--trainable_scopes',
+        'InceptionV3/Logits', '--max_number_of_steps', 3, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
+    assert '2 of 196 variables trained' in said and 'Saved step 3' in said
+    assert re.search(r'Features of \d+ images', said)
     before, after = values(tmp_path / 'all'), values(tmp_path / 'one')
     moved = {name for name in before if name.startswith('InceptionV3') and 'RMSProp' not in name
              and not np.array_equal(before[name], after[name])}
@@ -109,12 +121,14 @@ def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in
 def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, backbone, tmp_path):
     last = 'MobilenetV1/Conv2d_13,MobilenetV1/Logits'
     said = train('last', '--max_number_of_steps', 4, '--trainable_scopes', last)
-    assert re.search(r'Features of \d+ images', said) and re.search(r'step 4: [\d.]+% of the held-out images correct', said)
+    assert re.search(r'Features of \d+ images', said)
+    assert re.search(r'step 4: [\d.]+% of the held-out images correct', said)
     before, after = values(backbone / 'backbone'), values(tmp_path / 'last')
     model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
     moved = {name for name in model if not np.array_equal(before[name], after[name])}
     assert all(name.startswith(tuple(last.split(','))) for name in moved)
-    assert {'MobilenetV1/Conv2d_13_pointwise/BatchNorm/moving_variance', 'MobilenetV1/Conv2d_13_pointwise/BatchNorm/beta',
+    assert {'MobilenetV1/Conv2d_13_pointwise/BatchNorm/moving_variance',
+            'MobilenetV1/Conv2d_13_pointwise/BatchNorm/beta',
             'MobilenetV1/Logits/Conv2d_1c_1x1/weights'} <= moved
     plain = train('plain', '--max_number_of_steps', 1, '--trainable_scopes', last, '--feature-cache', 'off')
     assert 'Features' not in plain
@@ -149,29 +163,38 @@ def test_interrupted_and_resumed_it_gives_the_bits_of_never_stopping(train, tmp_
     assert same(values(tmp_path / 'whole'), values(tmp_path / 'parts'))
 
 
-def test_features_that_do_not_fit_are_said_and_the_whole_net_runs(train, tmp_path):
+def test_features_that_do_not_fit_are_reported_and_the_whole_net_runs(train, tmp_path):
     said = train('plain', '--max_number_of_steps', 2, '--cache-limit', 0.00000001)
     assert '--cache-limit' in said and 'Features of' not in said
-    assert not os.listdir(str(tmp_path / 'cache' / 'features')) if (tmp_path / 'cache' / 'features').exists() else True
+    assert os.listdir(str(tmp_path / 'cache' / 'features')) == []
     assert 'Features' not in train('off', '--max_number_of_steps', 2, '--feature-cache', 'off')
 
 
-def test_a_command_killed_while_it_computes_leaves_no_features_that_are_read(backbone, train, tmp_path):
-    words = ['train', '--train_dir', tmp_path / 'killed', '--dataset_dir', 'pic', '--checkpoint_path', 'backbone'] + FLAGS
+def test_a_cache_that_cannot_be_written_does_not_stop_training(train):
+    said = train('head', '--max_number_of_steps', 2, '--cache-dir', '/proc/x')
+    assert 'the cache /proc/x cannot be written' in said
+    assert said.count('--cache-dir FOLDER or SLIMTUNE_CACHE') == 1
+    folder = re.search(r'Features of \d+ images: [\d.]+ MB in (\S+)', said).group(1)
+    assert not folder.startswith('/proc/x') and not os.path.exists(folder) and 'Saved step 2' in said
+
+
+def test_a_command_killed_while_it_computes_leaves_nothing_behind(backbone, train, tmp_path):
+    words = ['train', '--train_dir', tmp_path / 'killed', '--dataset_dir', 'pic', '--checkpoint_path',
+             'backbone'] + FLAGS
     script = os.path.join(os.path.dirname(sys.executable), 'slimtune')
     folder = tmp_path / 'cache' / 'features'
-    process = subprocess.Popen([script] + [str(word) for word in words], cwd=str(backbone), stdout=subprocess.DEVNULL,
+    process = subprocess.Popen([script, *map(str, words)], cwd=str(backbone), stdout=subprocess.DEVNULL,
                                env=dict(os.environ, SLIMTUNE_CACHE=str(tmp_path / 'cache')))
     deadline = time.time() + 300
-    while process.poll() is None and time.time() < deadline and not (folder.exists() and os.listdir(str(folder))):
-        time.sleep(0.01)
+    begun = lambda: folder.exists() and os.listdir(str(folder))
+    while process.poll() is None and time.time() < deadline and not begun():
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    for name in os.listdir(str(folder)):
-        if '.part' not in name:         # it was quicker than the signal
-            assert len(np.load(str(folder / name / 'labels.npy'))) > 0
+    killed = [name for name in os.listdir(str(folder)) if name.endswith('.part')]
     said = train('whole', '--max_number_of_steps', 5)
-    assert 'Saved step 5' in said
+    assert 'Saved step 5' in said and killed and 'from an earlier run' not in said
+    assert len(os.listdir(str(folder))) == 2 and not set(killed) & set(os.listdir(str(folder)))
 
 
 def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
@@ -186,25 +209,31 @@ def test_the_last_batch_of_an_epoch_goes_on_into_the_next():
 
 
 def probe(cache):
-    """The share of held-out images that a logistic regression gets right on the features of a cache folder, its strength
-    chosen by 5-fold cross-validation on the training images."""
+    """The share of held-out images that a logistic regression gets right on the features of a cache
+    folder, its strength chosen by 5-fold cross-validation on the training images.
+    """
     from sklearn.linear_model import LogisticRegressionCV
     from threadpoolctl import threadpool_limits
-    splits = [(np.load(str(place / '0.npy')), np.load(str(place / 'labels.npy'))) for place in (cache / 'features').iterdir()]
+    splits = [(np.load(str(place / '0.npy')), np.load(str(place / 'labels.npy')))
+              for place in (cache / 'features').iterdir()]
     (held_out, truth), (features, labels) = sorted(splits, key=lambda split: len(split[1]))
     with threadpool_limits(1):
-        fit = LogisticRegressionCV(Cs=np.logspace(-4, 1, 11), max_iter=500).fit(features.reshape(len(features), -1), labels)
+        fit = LogisticRegressionCV(Cs=np.logspace(-4, 1, 11), max_iter=500)
+        fit.fit(features.reshape(len(features), -1), labels)
         return fit.score(held_out.reshape(len(held_out), -1), truth)
 
 
 @pytest.mark.filterwarnings('ignore')       # of scikit-learn's, about defaults that will change
 @pytest.mark.parametrize('net, weights, size, least', [
-    ('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128, 0.79), ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224, 0.88)])
-def test_the_default_head_is_as_good_as_a_tuned_linear_probe(real_data, slimtune, tmp_path, net, weights, size, least):
+    ('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128, 0.79),
+    ('mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal', 224, 0.88)])
+def test_the_default_head_is_as_good_as_a_tuned_probe(real_data, slimtune, tmp_path, net, weights, size,
+                                                       least):
     """Within one image in a hundred."""
     shutil.copytree(os.path.join(real_data, 'flowers'), str(tmp_path / 'pic'))
-    said = slimtune('train', 'pic', '--model', net, '--train-image-size', size, '--checkpoint-path',
-                    os.path.join(real_data, 'weights', weights + '.ckpt'), SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
+    checkpoint = os.path.join(real_data, 'weights', f'{weights}.ckpt')
+    said = slimtune('train', 'pic', '--model', net, '--train-image-size', size,
+                    '--checkpoint-path', checkpoint, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     assert 'Weight decay' in said
     accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out images correct', said).group(1)) / 100
     assert accuracy >= max(least, probe(tmp_path / 'cache') - 0.01)

@@ -1,11 +1,7 @@
-"""What convert leaves behind for others: for train, which calls it, and where it was killed."""
+"""What convert leaves behind for train, which calls it."""
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -34,7 +30,7 @@ def test_a_folder_is_converted_once_and_again_when_its_images_change(pic, noise)
     noise('new').save(str(root / 'a' / 'new.jpg'))
     assert not conversion.is_current(str(root))
     written = conversion.prepare(str(root))
-    assert sum(facts['images'] for facts in written.splits.values()) == 21
+    assert sum(split.images for split in written.splits.values()) == 21
     os.remove(shards[0])
     assert not conversion.is_current(str(root))
 
@@ -46,7 +42,7 @@ def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
     terminal.setup()
     written = conversion.prepare(str(root))
     assert (written.name, written.seed, written.validation_fraction) == ('mine', 7, 0)
-    assert (written.splits['train']['images'], len(written.splits['train']['shards'])) == (21, 3)
+    assert (written.splits['train'].images, len(written.splits['train'].shards)) == (21, 3)
 
 
 def test_records_without_their_images_are_current_until_a_shard_is_gone(pic, convert, tmp_path):
@@ -57,53 +53,101 @@ def test_records_without_their_images_are_current_until_a_shard_is_gone(pic, con
         conversion.prepare(str(tmp_path / 'out'))
 
 
-# Between the proof and the shards
+@pytest.mark.parametrize('words', [[], ['--dataset-name', 'pic']])
+def test_train_notices_changed_images_in_every_form(pic, noise, here, words):
+    root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
+    train = ['train', root, '--model', 'lenet', '--max-number-of-steps', 1, '--restart'] + words
+    assert ' 8 images, 2 classes' in here(*train)
+    noise('new').save(str(root / 'train' / 'a' / 'new.jpg'))
+    output = here(*train)
+    assert 'have changed since they were converted' in output and ' 9 images, 2 classes' in output
+    before = tree(root)
+    noise('newer').save(str(root / 'train' / 'a' / 'newer.jpg'))
+    message = here('train', root, '--model', 'lenet', '--dataset-name', 'other', code=1)
+    assert message == f'slimtune: {root} holds the data set pic, not other: add --dataset-name pic\n'
+    assert tree(root).items() >= before.items()
 
-@pytest.mark.parametrize('kept', [0, 1 << 30])
-def test_what_was_proved_is_what_is_written(kept, pic, noise, monkeypatch):
+
+def test_a_manifest_without_a_validation_split_can_be_converted_again(pic, convert, noise):
+    root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
+    convert('-t', root)
+    content = json.loads((root / 'dataset.json').read_text())
+    content['splits'] = {{'train': 'train', 'validation': 'val'}[name]: split for name, split in content['splits'].items()}
+    (root / 'dataset.json').write_text(json.dumps(content))
+    for path in root.glob('pic_validation_*'):
+        path.unlink()           # the manifest's val split has lost its shards
+    terminal.setup()
+    assert sorted(conversion.prepare(str(root)).splits) == ['train', 'validation']
+
+
+def test_records_that_were_downloaded_are_not_converted_from_images_beside_them(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root)
+    content = json.loads((root / 'dataset.json').read_text())
+    (root / 'dataset.json').write_text(json.dumps(dict(content, source='')))
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    before = tree(root)
+    assert conversion.find_or_convert(str(root)) == 'pic'
+    path = sorted(root.glob('*.tfrecord'))[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=path.name):
+        conversion.find_or_convert(str(root))
+    assert set(tree(root)) == set(before)
+
+
+@pytest.mark.parametrize('name', [None, 'mine'])
+def test_several_data_sets_without_a_manifest_need_a_name(pic, convert, tmp_path, name):
+    convert('-t', pic({'a': 10, 'b': 10}), '--output-dir', tmp_path / 'out')
+    (tmp_path / 'out' / 'dataset.json').unlink()
+    assert conversion.find_or_convert(str(tmp_path / 'out')) == 'pic'
+    for path in list((tmp_path / 'out').glob('pic_*')):
+        path.with_name(path.name.replace('pic', 'mine')).write_bytes(path.read_bytes())
+    if name:
+        assert conversion.find_or_convert(str(tmp_path / 'out'), name) == name
+    else:
+        with pytest.raises(UserError, match='holds the data sets mine and pic: add --dataset-name mine'):
+            conversion.find_or_convert(str(tmp_path / 'out'))
+
+
+# Under a command that reads
+
+def test_a_data_set_that_was_replaced_is_noticed_by_who_reads_it(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    dataset_factory.check_unchanged(dataset)
+    convert('-t', root)
+    dataset_factory.check_unchanged(dataset)        # the same records once more
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    convert('-t', root, '--seed', 9)
+    with pytest.raises(UserError, match='the records of pic in .* were replaced while they were being read'):
+        dataset_factory.check_unchanged(dataset)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    os.remove(dataset.data_sources[0])
+    with pytest.raises(UserError, match='is gone'):
+        dataset_factory.check_unchanged(dataset)
+
+
+# Between the check and the shards
+
+@pytest.mark.parametrize('memory', [0, 1 << 30])
+def test_what_was_checked_is_what_is_written(memory, pic, noise, monkeypatch):
     terminal.setup()
     root = pic({'a': 10, 'b': 10})
     victim = root / 'a' / 'new.jpg'
     noise('new').save(str(victim))
-    proved, write = victim.read_bytes(), conversion._write_split
+    checked, write = victim.read_bytes(), conversion._write_split
 
     def changed_first(*arguments):
-        victim.write_bytes(proved + b'more')
+        victim.write_bytes(checked + b'more')
         return write(*arguments)
-    monkeypatch.setattr(conversion, 'KEPT', kept)
+    monkeypatch.setattr(conversion, 'MEMORY', memory)
     monkeypatch.setattr(conversion, '_write_split', changed_first)
-    if kept:
+    if memory:
         conversion.prepare(str(root))
         shards = b''.join(path.read_bytes() for path in root.glob('*.tfrecord'))
-        assert proved in shards and proved + b'more' not in shards
+        assert checked in shards and checked + b'more' not in shards
     else:
         with pytest.raises(UserError, match='new.jpg changed while it was being converted: start again'):
             conversion.prepare(str(root))
         assert not list(root.glob('*.tfrecord'))
-
-
-# kill -9
-
-def test_killed_at_any_moment_it_leaves_nothing_that_train_would_read(pic):
-    root = pic({'train/a': 40, 'train/b': 40, 'validation/a': 5, 'validation/b': 5})
-    program = [sys.executable, '-m', 'slimtune.cli', 'convert', '-t', str(root), '--train-shards', '8']
-    begun = time.time()
-    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
-    whole = time.time() - begun
-    os.remove(str(root / 'train/a/0.jpg'))
-    old, new, seen = 80, 79, []
-    for attempt in range(6):
-        process = subprocess.Popen(program + ['--seed', str(attempt)], stdout=subprocess.DEVNULL)
-        time.sleep(whole * (0.5 + 0.1 * attempt))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        try:
-            dataset = dataset_factory.get_dataset('pic', 'train', str(root))
-        except UserError:
-            seen.append('refused')
-            continue
-        seen.append(dataset.num_samples)
-        assert sum(sum(dataset_factory.records.scan(path).labels.values()) for path in dataset.data_sources) == seen[-1]
-        assert set(seen) <= {old, new}
-    assert not [name for name in os.listdir(str(root)) if name.startswith('.')], 'nothing half-written is left'
-    assert json.loads((root / 'dataset.json').read_text())['splits']['train']['images'] == seen[-1]

@@ -59,7 +59,7 @@ def test_mnist_becomes_slims_two_files_and_slim_reads_them(download, mirror, mni
             first, number = session.run([image, label])
     np.testing.assert_array_equal(first[..., 0], truth['train'][0][0])
     assert number == truth['train'][1][0]
-    assert 'mnist is there already: 1400 train, 397 test' in download('mnist', '--dataset-dir', folder)
+    assert 'mnist was downloaded before: 1400 train, 397 test' in download('mnist', '--dataset-dir', folder)
 
 
 def test_fashion_in_mnists_format_is_not_taken_for_mnist(download, mirror, mnist_digits, tmp_path):
@@ -176,7 +176,7 @@ def test_flowers_become_slims_files_split_the_same_way_every_time(download, flow
         assert record['image/encoded'] == [flowers['flower_photos/' + record['image/filename'][0].decode()]]
         assert record['image/filename'][0].startswith(record['image/class/text'][0] + b'/')
     written = manifest.load(str(folder))
-    assert [entry['file'] for entry in written.left_out] == ['roses/3.jpg']
+    assert [one.file for one in written.left_out] == ['roses/3.jpg']
     assert (folder / 'labels.txt').read_text().splitlines()[2] == '2:roses'
 
 
@@ -229,7 +229,7 @@ def test_imagenet_becomes_slims_files_and_labels(download, jpeg, tarred, tmp_pat
 
 
 def test_imagenet_without_its_archives_says_what_to_bring(download, tmp_path):
-    assert 'not given out to everybody: add --from FOLDER, a folder with ILSVRC2012_img_train.tar' in download('imagenet', code=1)
+    assert 'cannot be downloaded by everybody: add --from FOLDER, a folder with ILSVRC2012_img_train.tar' in download('imagenet', code=1)
     assert 'no ILSVRC2012_img_train.tar in' in download('imagenet', '--from', tmp_path, code=1)
 
 

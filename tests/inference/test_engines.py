@@ -9,8 +9,9 @@ from slimtune import options
 from slimtune.checkpoints import restored_model
 from slimtune.errors import UserError
 from slimtune.images.model_input import Input
-from slimtune.images.prepare import decoder, prepared
+from slimtune.images.prepare import image_reader
 from slimtune.inference import agreement, engines
+from slimtune.nets.nets_factory import get_net
 from slimtune.runtime import tf
 
 needs_openvino = pytest.mark.skipif(engines.openvino() is None, reason='OpenVINO is not installed')
@@ -22,7 +23,7 @@ WEIGHTS = [('mobilenet_v1_025', 'mobilenet_v1_0.25_128', 128), ('mobilenet_v1', 
 def graph(trained):
     """The frozen lenet of `trained`, and images for it."""
     run = options.load_run(str(trained / 'pic_lenet'))
-    loaded = restored_model.load(str(trained / 'pic_lenet'), run, options.Net(model_name='lenet'), None, None, False)
+    loaded = restored_model.load(str(trained / 'pic_lenet'), options.Net(model_name='lenet'), run)
     images = np.random.RandomState(1).uniform(-1, 1, [37, 28, 28, 1]).astype(np.float32)
     return restored_model.freeze(loaded), images
 
@@ -128,14 +129,15 @@ def test_an_engine_that_is_far_off_gives_way(graph, monkeypatch):
 def test_all_flowers_get_the_decisions_of_float32(real_data, net, weights, size):
     paths = sorted(glob.glob(os.path.join(real_data, 'flowers', '*', '*', '*.jpg')))
     assert len(paths) == 800
-    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'), {}, options.Net(model_name=net), size,
-                                 None, False)
+    loaded = restored_model.load(os.path.join(real_data, 'weights', weights + '.ckpt'), options.Net(model_name=net),
+                                 image_size=size)
     graph_def = restored_model.freeze(loaded)
-    inputs = Input(net, size)
-    decode = decoder(inputs)
+    inputs = Input(get_net(net).preprocessing, size)
     exact, fast = engines.load(graph_def), None
+    with image_reader(inputs) as read:
+        prepared = np.stack([read(path)[0] for path in paths])
     for begin in range(0, len(paths), 64):
-        images = np.stack([prepared(path, inputs, decode)[0] for path in paths[begin:begin + 64]])
+        images = prepared[begin:begin + 64]
         if fast is None:
             fast, _, proofs = agreement.answering(graph_def, ('openvino', 'auto'), images, None, 5)
             assert proofs

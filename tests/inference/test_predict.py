@@ -59,7 +59,7 @@ def test_csv_and_json_hold_nothing_but_answers(trained, digits, slimtune, tmp_pa
 def test_the_same_probabilities_as_evals_whatever_answers(trained, exported, here, tmp_path):
     here('eval', trained / 'pic_lenet', '--eval-dir', 'eval')
     with open(str(tmp_path / 'eval' / 'predictions.csv'), encoding='utf-8') as f:
-        expected = {str(trained / 'pic' / row['file']): (row['answer'], float(row['probability'])) for row in csv.DictReader(f)}
+        expected = {str(trained / 'pic' / row['file']): (row['prediction'], float(row['probability'])) for row in csv.DictReader(f)}
     checkpoint = trained / 'pic_lenet' / 'model.ckpt-60.data-00000-of-00001'
     for net in ([trained / 'pic_lenet'], [exported], [checkpoint], ['--checkpoint-path', checkpoint, '--model-name', 'lenet']):
         found = answers(here('predict', '--json', *net + sorted(expected)))
@@ -82,7 +82,7 @@ def test_colour_images_of_any_size_get_one_answer_from_eval_export_and_predict(h
     here('eval', 'net', '--dataset-split-name', 'train')
     assert 'largest difference of a probability' in here('export', 'net')
     with open(str(tmp_path / 'net' / 'eval' / 'predictions.csv'), encoding='utf-8') as f:
-        expected = {'pic/' + row['file']: (row['answer'], float(row['probability'])) for row in csv.DictReader(f)}
+        expected = {'pic/' + row['file']: (row['prediction'], float(row['probability'])) for row in csv.DictReader(f)}
     for net in ('net', 'net/export'):
         found = answers(here('predict', '--json', net, *sorted(expected)))
         for path, (answer, probability) in expected.items():
@@ -186,7 +186,7 @@ def test_the_best_k_are_named_and_never_more_than_there_are(digit, predicted, tm
     (['EXPORT', 'a.png', '--label-path', 'two.txt'], 1, 'has 3 classes, but two.txt names 2'),
     (['damaged', 'a.png'], 1, 'model.json is damaged'),
     (['cut', 'a.png', '--engine', 'tensorflow'], 1, 'frozen.pb is damaged: export again'),
-    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'is a lenet checkpoint: --model-name lenet')])
+    (['NET', 'a.png', '--model-name', 'cifarnet'], 1, 'holds lenet, not cifarnet: add --model lenet')])
 def test_what_cannot_be_answered_is_one_line(words, code, message, digit, trained, exported, here, tmp_path):
     digit.save(str(tmp_path / 'a.png'))
     (tmp_path / 'two.txt').write_text('a\nb\n')

@@ -10,17 +10,18 @@ from slimtune.nets import nets_factory
 from slimtune.runtime import slim, tf
 
 #: A small net of each builder and kind of head.
-FAMILIES = ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1', 'inception_v3', 'i3d', 'resnet_v2_50', 'mobilenet_v1_025',
-            'mobilenet_v2_035', 'nasnet_cifar']
+FAMILIES = ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1', 'inception_v3', 'i3d', 'resnet_v2_50',
+            'mobilenet_v1_025', 'mobilenet_v2_035', 'nasnet_cifar']
 
 
 def build(name, num_classes=5, size=None, is_training=False, batch=1, frames=16, **kwargs):
-    """Builds a net on images of this size, or its own, into a new graph. Returns (graph, logits, end_points)."""
+    """Builds a net on images of this size, or its own, in a new graph: (graph, logits, end_points)."""
     net = nets_factory.NETS[name]
     size = size or net.image_size
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, [batch] + [frames] * net.video + [size, size, net.channels])
-        logits, end_points = nets_factory.get_network_fn(name, num_classes, is_training=is_training)(images, **kwargs)
+        network_fn = nets_factory.get_network_fn(name, num_classes, is_training=is_training)
+        logits, end_points = network_fn(images, **kwargs)
     return graph, logits, end_points
 
 
@@ -31,27 +32,31 @@ def variables(graph):
 
 
 def test_the_records_are_read_without_tensorflow_or_numpy():
-    code = "import sys, slimtune.nets.nets_factory; print({'tensorflow', 'numpy', 'tf_slim'} & set(sys.modules))"
+    heavy = "{'tensorflow', 'numpy', 'tf_slim', 'requests'}"
+    code = f'import sys, slimtune.nets.nets_factory; print({heavy} & set(sys.modules))'
     assert subprocess.check_output([sys.executable, '-c', code]).split() == [b'set()']
 
 
-def test_an_unknown_net_is_answered_with_the_nearest_names():
+def test_an_unknown_net_is_an_error_with_the_nearest_names():
     with pytest.raises(UserError) as error:
         nets_factory.get_network_fn('inceptoin_v3', 5)
-    assert str(error.value) == ("unknown net 'inceptoin_v3': nearest are inception_v3, inception_v4, inception_v2; "
-                                '`slimtune nets` lists all 41')
+    assert str(error.value) == ("unknown net 'inceptoin_v3': nearest are inception_v3, inception_v4, "
+                                'inception_v2; `slimtune nets` lists all 41')
 
 
 @pytest.mark.parametrize('name, size, beyond, sides', [
-    ('lenet', 4, 3, 'at least 4'), ('alexnet_v2', 195, 194, '195 to 226'), ('alexnet_v2', 226, 227, '195 to 226'),
-    ('inception_v1', 256, 257, '1 to 256'), ('inception_v3', 107, 106, '107 to 346'), ('inception_v3', 346, 347, '107 to 346')])
+    ('lenet', 4, 3, 'at least 4'),
+    ('alexnet_v2', 195, 194, '195 to 226'), ('alexnet_v2', 226, 227, '195 to 226'),
+    ('inception_v1', 256, 257, '1 to 256'),
+    ('inception_v3', 107, 106, '107 to 346'), ('inception_v3', 346, 347, '107 to 346')])
 def test_the_smallest_and_largest_image_are_trained_on_and_others_refused(name, size, beyond, sides):
     net = nets_factory.NETS[name]
     assert build(name, size=size, is_training=True)[1].shape.as_list() == [1, 5]
     with pytest.raises(UserError, match='%s takes no images of %dx%d: its sides are %s, usually %d' % (
             name, beyond, beyond, sides, net.image_size)):
         build(name, size=beyond)
-    with tf.Graph().as_default(), slim.arg_scope(nets_factory.arg_scopes_map[name]()), pytest.raises(ValueError):
+    arg_scope = nets_factory.arg_scopes_map[name]()
+    with tf.Graph().as_default(), slim.arg_scope(arg_scope), pytest.raises(ValueError):
         nets_factory.networks_map[name](tf.zeros([1, beyond, beyond, net.channels]), 5, is_training=True)
 
 
@@ -79,7 +84,7 @@ def test_only_the_heads_variables_depend_on_the_classes(name):
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-def test_any_number_of_images_is_evaluated_and_the_output_op_there(name):
+def test_any_number_of_images_is_evaluated_and_the_output_op_exists(name):
     graph, logits, _ = build(name, batch=None)
     assert logits.shape.as_list() == [None, 5]
     assert graph.get_tensor_by_name(nets_factory.NETS[name].output + ':0').shape.as_list() == [None, 5]

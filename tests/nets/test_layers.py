@@ -32,7 +32,8 @@ def test_a_net_that_is_frozen_is_the_net_of_evaluation(name):
             evaluated, _ = nets_factory.get_network_fn(name, 5)(images)
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
-            trained, evaluated = session.run([logits, evaluated], {images: np.random.RandomState(0).rand(2, 64, 64, 3)})
+            feed = {images: np.random.RandomState(0).rand(2, 64, 64, 3)}
+            trained, evaluated = session.run([logits, evaluated], feed)
     np.testing.assert_allclose(trained, evaluated, rtol=1e-4, atol=1e-5)
 
 
@@ -42,7 +43,8 @@ def test_what_is_not_frozen_is_trained():
     head = train_graph(frozen=lambda scope: not scope.startswith('InceptionV1/Logits'))[0]
     assert (len(update_ops(head)), len(masks(head))) == (0, 1)
     scopes = []
-    stem = train_graph(frozen=lambda scope: scopes.append(scope) or scope == 'InceptionV1/Conv2d_1a_7x7/BatchNorm')[0]
+    stem_norm = 'InceptionV1/Conv2d_1a_7x7/BatchNorm'
+    stem = train_graph(frozen=lambda scope: scopes.append(scope) or scope == stem_norm)[0]
     assert (len(update_ops(stem)), len(masks(stem))) == (112, 1)
     assert 'InceptionV1/Logits/Dropout_0b' in scopes and len(scopes) == len(set(scopes)) == 58
 
@@ -112,4 +114,4 @@ def test_slims_own_arg_scopes_reach_the_layers():
     with tf.Graph().as_default() as graph, slim.arg_scope([layers.batch_norm], is_training=False, scale=True):
         layers.batch_norm(tf.zeros([1, 4, 4, 3]))
         assert not update_ops(graph)
-        assert [variable.op.name for variable in tf.trainable_variables()] == ['BatchNorm/gamma', 'BatchNorm/beta']
+        assert [v.op.name for v in tf.trainable_variables()] == ['BatchNorm/gamma', 'BatchNorm/beta']

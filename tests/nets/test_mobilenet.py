@@ -75,5 +75,6 @@ def test_a_notebook_trains_and_evaluates_by_slims_scopes_alone():
     with tf.Graph().as_default(), slim.arg_scope(mobilenet.training_scope(dropout_keep_prob=0.6)):
         mobilenet.mobilenet_v2_140(tf.zeros([1, 96, 96, 3]), 7)
         assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 104
-        keep_prob = tf.get_default_graph().get_tensor_by_name('MobilenetV2/Logits/Dropout/dropout/keep_prob:0')
+        keep_prob = tf.get_default_graph().get_tensor_by_name(
+            'MobilenetV2/Logits/Dropout/dropout/keep_prob:0')
         assert tf.get_static_value(keep_prob) == pytest.approx(0.6)

@@ -34,7 +34,8 @@ def test_drop_path_grows_with_the_step_and_with_the_depth():
     with tf.Graph().as_default() as graph:
         step = tf.train.create_global_step()
         build('nasnet_cifar', 32, final_endpoint='Cell_2')
-        keep_probs = [op.inputs[1] for op in graph.get_operations() if op.name.endswith('drop_path/dropout/truediv')]
+        keep_probs = [op.inputs[1] for op in graph.get_operations()
+                      if op.name.endswith('drop_path/dropout/truediv')]
         with tf.Session() as session:
             first, last = [session.run(keep_probs, {step: value}) for value in (0, 10 ** 7)]
     assert set(first) == {1.0}

@@ -1,4 +1,4 @@
-"""Every net equals slim's: reference.json.xz holds what TensorFlow 1.14 and slim's own nets gave for seven classes.
+"""Every net equals slim's: reference.json.xz holds what slim's own nets gave on TF 1.14, for seven classes.
 
 The values of the weights and the image are computed from names and seeds (`weight`, `image`), so that
 the file holds results only.
@@ -15,7 +15,8 @@ import pytest
 from slimtune.nets import nets_factory
 from slimtune.runtime import session_config, slim, tf
 
-REFERENCE = json.loads(lzma.decompress(pathlib.Path(__file__).with_name('reference.json.xz').read_bytes()).decode())
+FILE = pathlib.Path(__file__).with_name('reference.json.xz')
+REFERENCE = json.loads(lzma.decompress(FILE.read_bytes()).decode())
 CLASSES, WEIGHT_DECAY = 7, 4e-5
 
 
@@ -41,9 +42,9 @@ def session_with_weights():
     """A session on the current graph whose variables have the values of `weight`."""
     variables = tf.global_variables()
     session = tf.Session(config=session_config(once=True))
-    session.run([variable.initializer for variable in variables],
-                {variable.initializer.inputs[1]: weight(variable.op.name, variable.shape.as_list()).astype(np.float32)
-                 for variable in variables})
+    session.run([v.initializer for v in variables],
+                {v.initializer.inputs[1]: weight(v.op.name, v.shape.as_list()).astype(np.float32)
+                 for v in variables})
     return session
 
 
@@ -65,13 +66,15 @@ def number(constant):
 
 def constants(graph, suffix):
     """The different values of the graph's constants whose names end in `suffix`."""
-    return sorted({number(op) for op in graph.get_operations() if op.type == 'Const' and op.name.endswith(suffix)})
+    return sorted({number(op) for op in graph.get_operations()
+                   if op.type == 'Const' and op.name.endswith(suffix)})
 
 
 def decays(graph):
-    """The different decays of batch norm: its update is multiplied by 1 - decay, computed if the norm is fused."""
+    """The different decays of batch norm: the factor of an update is 1 - decay."""
     rates = [op.inputs[1].op for op in graph.get_operations() if op.name.endswith('AssignMovingAvg/mul')]
-    return sorted({number(rate.inputs[1].op) if rate.type == 'Sub' else round(1 - number(rate), 7) for rate in rates})
+    return sorted({number(rate.inputs[1].op) if rate.type == 'Sub' else round(1 - number(rate), 7)
+                   for rate in rates})
 
 
 def initializer(graph, variable):
@@ -94,8 +97,9 @@ def check_rates(graph, name, expected):
     record = nets_factory.NETS[name]
     found = {
         'batch_norm_decay': decays(graph),
-        'batch_norm_epsilon': sorted({op.get_attr('epsilon') for op in graph.get_operations() if 'FusedBatch' in op.type}
-                                     | set(constants(graph, 'batchnorm_1/add/y'))),
+        'batch_norm_epsilon': sorted(
+            {op.get_attr('epsilon') for op in graph.get_operations() if 'FusedBatch' in op.type}
+            | set(constants(graph, 'batchnorm_1/add/y'))),
         'dropout_rate': [1 - value for value in constants(graph, '/dropout/keep_prob')],
     }
     for key, values in found.items():       # 0.002: TensorFlow makes an epsilon of 1e-5 one of 1.001e-5
@@ -111,7 +115,7 @@ def check_train_graph(name, expected):
         _, _, end_points = build(name, CLASSES, is_training=True)
         assert shapes(tf.trainable_variables()) == expected['trainable_variables']
         assert sorted(v.op.name for v in slim.get_model_variables()) == sorted(expected['model_variables'])
-        assert {key: value.shape.as_list() for key, value in end_points.items()} == expected['train_end_points']
+        assert {key: end_points[key].shape.as_list() for key in end_points} == expected['train_end_points']
         assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == expected['update_ops']
         check_initializers(graph, tf.trainable_variables(), expected['initializers'])
         check_rates(graph, name, expected)
@@ -128,11 +132,12 @@ def near(value, mean_and_std):
 
 
 def check_eval_graph(name, expected):
-    """What is built for evaluation, and what it gives. Returns the largest difference of the logits, of their scale."""
+    """What is built for evaluation, and what it gives. Returns the largest error of a logit, as a share."""
     with tf.Graph().as_default() as graph:
         images, logits, end_points = build(name, CLASSES, is_training=False)
         assert shapes(tf.global_variables()) == expected['eval_variables']
-        assert sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables()) == expected['parameters']
+        parameters = sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables())
+        assert parameters == expected['parameters']
         assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         graph.get_operation_by_name(nets_factory.NETS[name].output)
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
@@ -142,15 +147,22 @@ def check_eval_graph(name, expected):
     logits, end_points, features = results
     assert {key: list(value.shape) for key, value in end_points.items()} == {
         key: value['shape'] for key, value in expected['eval_end_points'].items()}
-    assert [key for key, value in expected['eval_end_points'].items() if not near(end_points[key], value)] == []
+    differing = [key for key, value in expected['eval_end_points'].items()
+                 if not near(end_points[key], value)]
+    assert differing == []
     if 'features' in expected:      # slim's video nets crash without classes; ours give features
         assert list(features.shape) == expected['features_shape']
         assert near(features, expected['features'])
     return np.abs(logits - np.array(expected['logits'])).max() / expected['scale']
 
 
-@pytest.mark.parametrize('name', sorted(REFERENCE))
-def test_a_net_is_built_and_answers_as_slims(name, record_property):
+#: One net of each family; the others run with the marker `slow`.
+QUICK = ['lenet', 'inception_v1', 's3dg', 'resnet_v1_50', 'mobilenet_v1_025', 'mobilenet_v2', 'nasnet_cifar']
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in sorted(REFERENCE)])
+def test_a_net_is_built_as_slims_and_gives_its_logits(name, record_property):
     expected = REFERENCE[name]
     assert nets_factory.NETS[name].image_size == expected['default_image_size']
     check_train_graph(name, expected)

@@ -10,8 +10,10 @@ import pytest
 
 from slimtune.errors import UserError
 from slimtune.nets.nets_factory import NETS
+from slimtune.preprocessing import graph
 from slimtune.preprocessing.evaluation import evaluate_array
 from slimtune.preprocessing.preprocessing_factory import STYLES, get_preprocessing
+from slimtune.runtime import tf
 
 with lzma.open(str(pathlib.Path(__file__).parent / 'preprocessing_eval.json.xz'), 'rt') as f:
     REFERENCE = json.load(f)
@@ -51,14 +53,49 @@ def test_an_image_is_prepared_as_slim_prepares_it(expected, evaluate, sample_ima
 @pytest.mark.parametrize('options', [{}, {'use_grayscale': True}], ids=['colour', 'grey'])
 def test_predict_sees_what_eval_saw_whatever_the_sizes(style, options, run, sample_image):
     preprocess = get_preprocessing(style, **options)
-    for height, width in [(1, 1), (333, 500), (97, 41), (7, 300), (640, 427)]:
+    for height, width in [(1, 1), (333, 500), (97, 41), (7, 300), (300, 7), (640, 427)]:
         for size in [(28, 28), (299, 299), (33, 60)]:
             array = sample_image(height, width)
-            graph = run(lambda image: preprocess(image, *size), array)  # noqa: B023
-            assert graph.shape == size + (1 if options else 3,)
+            expected = run(lambda image: preprocess(image, *size), array)  # noqa: B023
+            assert expected.shape == size + (1 if options else 3,)
             # TensorFlow 1.14 takes an image's variance as a difference of float32 means, which loses digits.
             close = 1e-4 if style == 'cifarnet' else CLOSE * RANGE[style]
-            np.testing.assert_allclose(evaluate_array(style, array, *size, **options), graph, 0, close)
+            np.testing.assert_allclose(evaluate_array(style, array, *size, **options), expected, 0, close)
+
+
+@pytest.mark.parametrize('height, width', [(2, 200), (200, 2), (23, 190), (1, 77), (100, 3)])
+def test_a_needle_is_cropped_before_it_is_resized_with_the_same_result(height, width, run, sample_image, monkeypatch):
+    array = sample_image(height, width)
+
+    def evaluate(image):
+        return get_preprocessing('vgg')(image, 224, 224)
+
+    def train(image):
+        return get_preprocessing('vgg', is_training=True)(image, 224, 224, key=tf.constant([3, 4], tf.int64))
+    for prepare in (evaluate, train):
+        cropped = run(prepare, array)
+        monkeypatch.setattr(graph, 'NEEDLE', 1000)
+        np.testing.assert_array_equal(cropped, run(prepare, array))
+        monkeypatch.undo()
+
+
+def test_the_memory_for_a_needle_is_that_of_its_crop():
+    """Resized as a whole, 4000 x 2 pixels take 1.6 GB."""
+    program = (
+        'import resource, numpy as np\n'
+        'from slimtune.preprocessing.evaluation import evaluate_array\n'
+        'from slimtune.preprocessing.preprocessing_factory import get_preprocessing\n'
+        'from slimtune.runtime import tf\n'
+        'array = np.full([2, 4000, 3], 200, np.uint8)\n'
+        'key = tf.constant([3, 4], tf.int64)\n'
+        'image = tf.placeholder(tf.uint8, [None, None, 3])\n'
+        'graphs = [get_preprocessing("vgg")(image, 224, 224), get_preprocessing("vgg", True)(image, 224, 224, key=key)]\n'
+        'before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+        'evaluate_array("vgg", array, 224, 224)\n'
+        'tf.Session().run(graphs, {image: array})\n'
+        'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n')
+    ended = subprocess.run([sys.executable, '-c', program], check=True, stdout=subprocess.PIPE)
+    assert int(ended.stdout) < 300 << 10      # KiB
 
 
 def test_vgg_takes_sizes_beyond_its_256_pixels_in_proportion(evaluate, sample_image):

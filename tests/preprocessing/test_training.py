@@ -16,7 +16,8 @@ def assert_uniform(draws, low, high, beyond=1e-3):
     """draws fill low..high evenly: to both ends, none outside by more than the share `beyond`, with its mean."""
     draws, span = np.asarray(draws, float), high - low
     assert draws.min() >= low - beyond * span and draws.max() <= high + beyond * span
-    # That none of n even draws falls into an outer 10/n happens once in 20,000 times; four standard errors are as rare.
+    # That none of n even draws falls into an outer 10/n happens once in 20,000 times; four standard errors
+    # are as rare.
     assert draws.min() <= low + 10 / len(draws) * span and draws.max() >= high - 10 / len(draws) * span
     assert abs(draws.mean() - (low + high) / 2) < 4 * span / np.sqrt(12 * len(draws))
     np.testing.assert_allclose(np.percentile(draws, [25, 75]), low + span * np.array([.25, .75]), 0, .06 * span)
@@ -157,7 +158,8 @@ def test_cifarnet_pads_crops_and_mirrors(augment, keys):
 
 
 def test_cifarnet_changes_contrast(augment, keys):
-    # Red has stripes of 100 and 140, blue is 60: contrast moves the stripes apart and leaves the channels' means.
+    # Red has stripes of 100 and 140, blue is 60: contrast moves the stripes apart and leaves the channels'
+    # means.
     sample_image = np.full([900, 900, 3], 60, np.uint8)
     sample_image[::2, :, 0], sample_image[1::2, :, 0] = 100, 140
     train = get_preprocessing('cifarnet', is_training=True)

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from slimtune import cli, options
-from slimtune.checkpoints.weights import WEIGHTS
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
@@ -17,8 +16,10 @@ pytestmark = pytest.mark.usefixtures('cache')
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPTS = sorted(glob.glob(os.path.join(ROOT, 'scripts', '*_on_*.sh')))
-# Stands where slimtune would: writes down what it is asked.
-RECORDER = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word" >> "$RECORD"; done; printf "\\n" >> "$RECORD"\n'
+#: Takes the place of slimtune and writes down its arguments.
+RECORDER = """#!/bin/sh
+for word in "$@"; do printf "%s\\n" "$word" >> "$RECORD"; done; printf "\\n" >> "$RECORD"
+"""
 
 
 def commands(script, tmp_path, **variables):
@@ -28,7 +29,8 @@ def commands(script, tmp_path, **variables):
     recorder.write_text(RECORDER)
     recorder.chmod(recorder.stat().st_mode | stat.S_IXUSR)
     record = tmp_path / 'record'
-    env = dict(os.environ, PATH='%s:%s' % (recorder.parent, os.environ['PATH']), RECORD=str(record), **variables)
+    path = f'{recorder.parent}{os.pathsep}{os.environ["PATH"]}'
+    env = dict(os.environ, PATH=path, RECORD=str(record), **variables)
     subprocess.run([script], env=env, cwd=str(tmp_path), check=True)
     found = []
     for line in record.read_text().rstrip('\n').split('\n\n'):
@@ -51,12 +53,14 @@ def test_every_command_of_a_script_is_one_that_slimtune_understands(script, tmp_
         assert typed['train_dir'].startswith(folders['TRAIN_DIR'])
     if len(trainings) == 2:
         head, everything = trainings
-        assert options.scopes(head['trainable_scopes']) == options.scopes(head['checkpoint_exclude_scopes']) == list(net.head)
-        assert head['checkpoint_path'] == os.path.join(folders['PRETRAINED_CHECKPOINT_DIR'], net.name + '.ckpt')
+        assert options.scopes(head['trainable_scopes']) == list(net.head)
+        assert options.scopes(head['checkpoint_exclude_scopes']) == list(net.head)
+        weights = os.path.join(folders['PRETRAINED_CHECKPOINT_DIR'], f'{net.name}.ckpt')
+        assert head['checkpoint_path'] == weights
         assert everything['checkpoint_path'] == head['train_dir'], 'the trained head is kept'
         assert not {'trainable_scopes', 'checkpoint_exclude_scopes'}.intersection(everything)
         downloads = [typed for name, typed, _ in found if name == 'download']
-        assert net.name in WEIGHTS and downloads[0]['output_dir'] == folders['PRETRAINED_CHECKPOINT_DIR']
+        assert net.weights and downloads[0]['output_dir'] == folders['PRETRAINED_CHECKPOINT_DIR']
 
 
 def test_slims_steps_and_rates_are_kept(tmp_path):
@@ -82,15 +86,16 @@ def test_slims_steps_and_rates_are_kept(tmp_path):
 
 @pytest.fixture
 def run(mirror, pinned, tmp_path):
-    """Runs a script on the mirror's files: run(script, variables...) -> (what it says, its last error)."""
+    """Runs a script on the mirror's files: run(script, variables...) -> (output, errors)."""
     def script(name, code=0, **variables):
-        env = dict(os.environ, PATH='%s:%s' % (os.path.dirname(sys.executable), os.environ['PATH']), SLIMTUNE_MIRROR=mirror.url,
-                   SLIMTUNE_CHECKSUMS=str(pinned(mirror.files)), DATASET_DIR=str(tmp_path / 'data'),
-                   TRAIN_DIR=str(tmp_path / 'nets'), PRETRAINED_CHECKPOINT_DIR=str(tmp_path / 'weights'), **variables)
-        ended = subprocess.run([os.path.join(ROOT, 'scripts', name)], env=env, cwd=str(tmp_path), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, universal_newlines=True, check=False)
-        assert ended.returncode == code, ended.stdout + ended.stderr
-        return ended.stdout, ended.stderr
+        env = dict(os.environ, PATH=f'{os.path.dirname(sys.executable)}{os.pathsep}{os.environ["PATH"]}',
+                   SLIMTUNE_MIRROR=mirror.url, SLIMTUNE_CHECKSUMS=str(pinned(mirror.files)),
+                   DATASET_DIR=str(tmp_path / 'data'), TRAIN_DIR=str(tmp_path / 'nets'),
+                   PRETRAINED_CHECKPOINT_DIR=str(tmp_path / 'weights'), **variables)
+        process = subprocess.run([os.path.join(ROOT, 'scripts', name)], env=env, cwd=str(tmp_path),
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        assert process.returncode == code, process.stdout + process.stderr
+        return process.stdout, process.stderr
     return script
 
 
@@ -104,24 +109,28 @@ def test_a_script_stops_where_a_command_fails_and_names_the_file_to_bring(run):
     assert '404' in error and 'carry inception_v3_2016_08_28.tar.gz' in error and error.count('\n') == 1
 
 
+@pytest.mark.slow
 def test_lenet_learns_real_digits_from_nothing_to_an_evaluated_net(run, mirror, mnist_digits, tmp_path):
     mirror.files.update(mnist_digits[0])
-    said, _ = run('train_lenet_on_mnist.sh', STEPS='300')
+    output, _ = run('train_lenet_on_mnist.sh', STEPS='300')
     found = metrics(tmp_path / 'nets')
-    assert found['n'] == 397 and found['accuracy'] > 0.8, said
+    assert found['n'] == 397 and found['accuracy'] > 0.8, output
     assert len(mirror.seen) == 4
 
 
+@pytest.mark.slow
 def test_flowers_are_fine_tuned_in_two_stages(run, mirror, jpeg, tarred, tmp_path):
     with tf.Graph().as_default(), tf.Session() as session:
         nets_factory.get_network_fn('inception_v1', 1001)(tf.placeholder(tf.float32, [None, 224, 224, 3]))
         session.run(tf.global_variables_initializer())
         tf.train.Saver(write_version=tf.train.SaverDef.V1).save(
             session, str(tmp_path / 'inception_v1.ckpt'), write_meta_graph=False, write_state=False)
-    mirror.files['inception_v1_2016_08_28.tar.gz'] = tarred({'inception_v1.ckpt': (tmp_path / 'inception_v1.ckpt').read_bytes()})
+    checkpoint = (tmp_path / 'inception_v1.ckpt').read_bytes()
+    mirror.files['inception_v1_2016_08_28.tar.gz'] = tarred({'inception_v1.ckpt': checkpoint})
     mirror.files['flower_photos.tgz'] = tarred({
-        'flower_photos/%s/%d.jpg' % (kind, n): jpeg(10 * k + n, (240, 200))
-        for k, kind in enumerate(['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']) for n in range(8)})
+        f'flower_photos/{flower}/{n}.jpg': jpeg(10 * k + n, (240, 200))
+        for k, flower in enumerate(['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips'])
+        for n in range(8)})
     run('finetune_inception_v1_on_flowers.sh', HEAD_STEPS='2', ALL_STEPS='1')
     assert metrics(tmp_path / 'nets')['n'] == metrics(tmp_path / 'nets' / 'all')['n'] == 4
     assert os.path.exists(str(tmp_path / 'nets' / 'all' / 'model.ckpt-1.index'))

@@ -1,14 +1,23 @@
 """Files appear whole or not at all, whenever a command is killed."""
+import contextlib
+import itertools
+import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers, lists, sampled_from, sets
 
 from slimtune.errors import UserError
 from slimtune.storage import atomic
 
-# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's renaming.
+# Replaces the set {a: old, b: old} by {a: new, c: new} and kills itself at the Nth step of the folder's
+# renaming.
 KILLED = '''
 import os, signal, sys
 from slimtune.storage import atomic
@@ -81,3 +90,152 @@ def test_a_file_is_replaced_whole_and_nothing_else_stays(tmp_path):
     atomic.write_text(str(path), '其他\n')
     assert path.read_bytes() == '其他\n'.encode('utf-8')
     assert os.listdir(str(tmp_path)) == [path.name]
+
+
+def journal(folder, text, stage=('a',)):
+    """Puts a journal into the folder, and a stage that holds these files."""
+    (folder / '.slimtune-journal.json').write_text(text)
+    (folder / '.slimtune-new').mkdir()
+    for name in stage:
+        (folder / '.slimtune-new' / name).write_text('new')
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_text() if path.is_file() else None
+            for path in sorted(folder.rglob('*'))}
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{"new": ["../evil"], "gone": []}',
+        '{"new": [], "gone": ["../thesis"]}',
+        '{"new": [], "gone": ["sub/a"]}',
+        '{"new": [], "gone": ["/etc/thesis"]}',
+        '{"new": ["a\\u0000"], "gone": []}',
+        '{"new": [".."], "gone": []}',
+        '{"new": "a", "gone": []}',
+        '{"new": ["a"]}',
+        '{"new": [1], "gone": []}',
+        '{"new": ["a"], "go',
+        '[]',
+        '',
+        '{"new": ["folder"], "gone": []}',
+        '{"new": [], "gone": ["a", "folder"]}',
+    ],
+)
+@pytest.mark.parametrize('command', ['settle', 'exchange'])
+def test_a_received_journal_that_slimtune_did_not_write_touches_nothing(tmp_path, text, command):
+    (tmp_path / 'thesis').write_text('mine')
+    folder = tmp_path / 'got'
+    (folder / 'folder').mkdir(parents=True)
+    (folder / 'a').write_text('old')
+    journal(folder, text)
+    before = tree(tmp_path)
+    with pytest.raises(
+        UserError, match=r'remove .slimtune-journal.json and .slimtune-new, and trust nothing'
+    ):
+        if command == 'settle':
+            atomic.settle(str(folder))
+        else:
+            with atomic.exchange(str(folder)):
+                pass
+    assert tree(tmp_path) == before
+
+
+def test_a_stage_that_is_a_link_is_an_error_and_its_target_stays(tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'a').write_text('mine')
+    folder = tmp_path / 'got'
+    folder.mkdir()
+    (folder / '.slimtune-new').symlink_to(tmp_path / 'mine')
+    for text in (None, '{"new": ["a"], "gone": []}'):
+        if text:
+            (folder / '.slimtune-journal.json').write_text(text)
+        with pytest.raises(UserError, match='is not a folder'):
+            atomic.settle(str(folder))
+    assert (tmp_path / 'mine' / 'a').read_text() == 'mine' and not (folder / 'a').exists()
+
+
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(str(tmp_path / '.slimtune-journal.json'))
+    with pytest.raises(UserError, match='is not a file'):
+        atomic.settle(str(tmp_path))
+
+
+def test_a_file_of_the_users_own_is_not_replaced(tmp_path):
+    (tmp_path / 'label.txt').write_text('my notes')
+    (tmp_path / 'metrics.json').mkdir()
+    with pytest.raises(UserError, match='label.txt is in the way'), atomic.exchange(
+        str(tmp_path)
+    ) as exchange:
+        exchange.path('label.txt')
+    with pytest.raises(UserError, match='metrics.json is in the way'), atomic.exchange(
+        str(tmp_path)
+    ) as exchange:
+        exchange.path('metrics.json')
+    for name in ('../thesis', '/thesis', 'a\0', 'metrics.json'):
+        with pytest.raises(UserError, match='it is not removed'), atomic.exchange(str(tmp_path)) as exchange:
+            exchange.remove(['label.txt', name])
+    assert sorted(os.listdir(str(tmp_path))) == ['label.txt', 'metrics.json']
+    assert (tmp_path / 'label.txt').read_text() == 'my notes'
+
+
+def test_label_files_are_renamed_first(tmp_path):
+    """slim's own scripts, which know no journal, then find the names of the first records."""
+    with atomic.exchange(str(tmp_path)) as exchange:
+        for name in ('a.tfrecord', 'label.txt', 'labels.txt', 'dataset.json'):
+            atomic.write_text(exchange.path(name), 'new')
+        exchange.commit()
+        with open(str(tmp_path / '.slimtune-journal.json')) as f:
+            assert json.load(f)['new'] == ['label.txt', 'labels.txt', 'a.tfrecord', 'dataset.json']
+
+
+@given(
+    old=sets(sampled_from('abcd')),
+    new=sets(sampled_from('abcd'), min_size=1),
+    gone=sets(sampled_from('abcd')),
+    kills=lists(integers(1, 30), max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_sequence_of_kills_leaves_the_old_files_or_the_new_ones(old, new, gone, kills):
+    """Kills are errors here, at every change of a file: SIGKILL is in the test above."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in old:
+            atomic.write_text(os.path.join(folder, name), 'old')
+        before = dict.fromkeys(old, 'old')
+        after = dict(dict.fromkeys(old - gone, 'old'), **dict.fromkeys(new, 'new'))
+        with contextlib.suppress(Killed), dying(kills[:1]), atomic.exchange(folder) as exchange:
+            exchange.remove(old & (gone | new))
+            for name in sorted(new):
+                with open(exchange.path(name), 'w') as f:
+                    f.write('new')
+        for kill in kills[1:]:
+            with contextlib.suppress(Killed), dying([kill]):
+                atomic.settle(folder)
+        atomic.settle(folder)
+        assert content(pathlib.Path(folder)) in ((before, after) if kills else (after,))
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL."""
+
+
+@contextlib.contextmanager
+def dying(after):
+    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or
+    [].
+    """
+    changes = itertools.count(1)
+
+    def step(function):
+        def counted(*words, **more):
+            if after and next(changes) >= after[0]:
+                raise Killed
+            return function(*words, **more)
+        return counted
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('replace', 'remove', 'mkdir', 'rmdir', 'fsync', 'unlink'):
+            patch.setattr(os, name, step(getattr(os, name)))
+        patch.setattr(shutil, 'rmtree', step(shutil.rmtree))
+        yield

@@ -17,7 +17,6 @@ def process(monkeypatch):
     """Every test is a process of its own as far as the cache's warnings and temporary folder go."""
     for name in ('_fallback', '_warned'):
         monkeypatch.setattr(cache, name, [])
-    monkeypatch.setattr(cache, '_writable', set())
 
 
 def python(code, cwd, **environment):
@@ -25,8 +24,14 @@ def python(code, cwd, **environment):
     removed = ('HOME', 'XDG_CACHE_HOME', 'SLIMTUNE_CACHE')
     kept = {name: text for name, text in os.environ.items() if name not in removed}
     code = f'from slimtune import terminal; terminal.setup()\nfrom slimtune.storage import cache\n{code}'
-    ended = subprocess.run([sys.executable, '-c', code], cwd=str(cwd), env=dict(kept, **environment), check=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=str(cwd),
+        env=dict(kept, **environment),
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return ended.stdout.decode('utf-8')
 
 

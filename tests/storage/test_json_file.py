@@ -1,4 +1,6 @@
-"""JSON files that were damaged or made to harm: one line that names file, key, value and what was expected."""
+"""JSON files that were damaged or made to harm: one line that names file, key, value and what was
+expected.
+"""
 import dataclasses
 import json
 from typing import Dict, List, Optional
@@ -23,7 +25,12 @@ class Example:
     share: Optional[float] = None
 
 
-GOOD = {'name': 'pic', 'shards': [{'name': 'a.tfrecord', 'bytes': 3}], 'counts': {'train': 2}, 'later': 'ignored'}
+GOOD = {
+    'name': 'pic',
+    'shards': [{'name': 'a.tfrecord', 'bytes': 3}],
+    'counts': {'train': 2},
+    'later': 'ignored',
+}
 
 
 def read(tmp_path, value):
@@ -48,7 +55,11 @@ def test_a_good_file_becomes_its_dataclass(tmp_path):
 def test_a_wrong_value_is_named(tmp_path, change, said):
     with pytest.raises(UserError) as error:
         read(tmp_path, dict(GOOD, **change))
-    assert said in str(error.value) and 'x.json' in str(error.value) and str(error.value).endswith(': convert again')
+    assert (
+        said in str(error.value)
+        and 'x.json' in str(error.value)
+        and str(error.value).endswith(': convert again')
+    )
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', 'null', '3', '\xff', '[' * 100000])

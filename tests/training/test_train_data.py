@@ -126,7 +126,7 @@ def test_labels_offset_leaves_the_background_class_out(here, shards, values, tmp
     assert values('there')['LeNet/fc4/biases'].shape == (2,)
     assert (tmp_path / 'there/labels.txt').read_text() == '0:a\n1:b\n'
     shards(some())
-    assert '2 images of mine are labelled so: use 0' in here(*LENET + ['--labels_offset=1'], code=1)
+    assert '2 images of mine have such a label: use 0' in here(*LENET + ['--labels_offset=1'], code=1)
 
 
 def test_fewer_images_than_a_batch_train_and_the_rate_is_a_number(here, shards, values):

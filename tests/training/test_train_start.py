@@ -87,7 +87,7 @@ def test_the_head_is_left_out_where_classes_differ_and_kept_where_they_are_the_s
 def test_the_wrong_net_is_recognised_and_named(here, published):
     published('mobilenet_v1_025', 5)
     said = here(*LENET + ['--train_dir=a', '--checkpoint_path=mobilenet_v1_025.ckpt'], code=1)
-    assert 'mobilenet_v1_025.ckpt is a mobilenet_v1_025 checkpoint: --model-name mobilenet_v1_025' in said
+    assert 'mobilenet_v1_025.ckpt holds mobilenet_v1_025, not lenet: add --model mobilenet_v1_025' in said
     assert not os.path.exists('a')
     said = here(*MOBILENET + ['--model_name=mobilenet_v1_050', '--checkpoint_path=mobilenet_v1_025.ckpt', '--train_dir=a'],
                 code=1)

@@ -1,0 +1,63 @@
+"""Which engine computes the features: the fastest whose features of real images are near enough float32's."""
+import numpy as np
+
+from slimtune.features.cut import IMAGES
+from slimtune.images import input_pipeline
+from slimtune.inference import engines
+from slimtune.storage.cache import read_record, write_record
+
+COMPARED_ON = 16            # images
+LARGEST_ERROR = 0.03        # of the features' norm, that an engine may be from TensorFlow's float32
+_RECORDS = 'feature_engines'
+_KINDS = [['tensorflow', 'float32'], ['openvino', 'float32'], ['openvino', 'bfloat16']]
+
+
+def choose_engine(part, cache_dir=None):
+    """The engine and precision that compute the features, compared with float32 on images: (kind, one line
+    about it).
+
+    part: a cache.Part of the wanted kind. The result is kept in the cache for the next run. What differs too
+    much is tried in float32, then on TensorFlow.
+    """
+    if part.kind == engines.EXACT:
+        return part.kind, ''
+    record = read_record(cache_dir, _RECORDS, part.key) or {}
+    if record.get('kind') in _KINDS and isinstance(record.get('line'), str):
+        return tuple(record['kind']), record['line']
+    kind, line = _compare(part, input_pipeline.sample_images(part.dataset, part.inputs, COMPARED_ON))
+    write_record(cache_dir, _RECORDS, part.key, {'kind': kind, 'line': line})
+    return kind, line
+
+
+def _compare(part, images):
+    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one
+    line).
+    """
+    expected = _features(part, engines.EXACT, images)
+    kinds = [part.kind, (part.kind[0], 'float32')] if part.kind[1] != 'float32' else [part.kind]
+    refused = []
+    for kind in kinds:
+        name = ' '.join(kind)
+        try:
+            pairs = zip(_features(part, kind, images), expected)
+            error = max(float(np.linalg.norm(ours - exact) / (np.linalg.norm(exact) or 1))
+                        for ours, exact in pairs)
+        except RuntimeError as e:
+            reason = str(e).strip().split('\n')[0]
+            refused.append(f'{name} cannot run this net: {reason}')
+            continue
+        if error <= LARGEST_ERROR:
+            line = f'computed on {name}, {100 * error:.2g}% from float32 on {len(images)} images'
+            return kind, ', '.join(refused + [line])
+        refused.append(f'{name} is {100 * error:.1f}% from float32')
+    return engines.EXACT, ', '.join(refused + [f'computed on {" ".join(engines.EXACT)}'])
+
+
+def _features(part, kind, images):
+    """The features of images by an engine: a tuple of arrays, one per tensor of the cut."""
+    outputs = [f'cut_{n}:0' for n in range(len(part.cut))]
+    running = engines.load(part.graph_def, *kind, outputs=outputs, input=f'{IMAGES}:0', once=True)
+    try:
+        return running.run(images)
+    finally:
+        running.close()
