@@ -108,7 +108,7 @@ def read(dataset, inputs, batch_size, threads=None):
 
 
 def sample_images(dataset, inputs, count):
-    """Returns the images of `sample_encoded` as evaluation prepares them: float32 [n, size, size, channels]."""
+    """Returns the images of `sample_encoded`, prepared for evaluation: float32 [n, size, size, channels]."""
     with explain_errors():
         return prepare.evaluation_arrays(sample_encoded(dataset, count), inputs)
 
@@ -145,8 +145,8 @@ def check_labels(dataset, labels_offset):
     """Raises UserError where the offset makes labels negative: their images would teach nothing."""
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
-        raise UserError(f'--labels-offset {labels_offset} leaves out the classes below it, but {lost} images of '
-                        f'{dataset.name} have such a label: use 0')
+        raise UserError(f'--labels-offset {labels_offset} leaves out the classes below it, but {lost} images '
+                        f'of {dataset.name} have such a label: use 0')
 
 
 @contextlib.contextmanager
