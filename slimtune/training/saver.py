@@ -1,6 +1,5 @@
 """The saver: a checkpoint is whole, of finite weights and of the data that training opened, or it is not written."""
 import contextlib
-import os
 import signal
 
 from slimtune.checkpoints import checkpoint
@@ -15,7 +14,7 @@ class Saver(tf.train.Saver):
     """Saves all variables. Keeps the last CHECKPOINTS_KEPT checkpoints, those of earlier runs in the folder included."""
 
     def __init__(self, options, changing, check_records):
-        """options: the TrainingOptions. changing: the variables that training changes. check_records: see `watch`."""
+        """options: the TrainingOptions. changing: the variables that training changes. check_records: raises where they were replaced."""
         super().__init__(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
         self._options, self._check_records = options, check_records
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in changing])
@@ -55,28 +54,9 @@ def signals_wait():
         handlers[number](number, frame)
 
 
-def watch(dataset):
-    """A function that raises UserError once the record files of `dataset` are others than they are now."""
-    def stamps():
-        status = [os.stat(path) for path in dataset.data_sources]
-        return [(one.st_size, one.st_mtime_ns) for one in status]
-
-    opened = stamps()
-
-    def check():
-        try:
-            changed = stamps() != opened
-        except FileNotFoundError:
-            changed = True
-        if changed:
-            raise UserError(f'the records of {dataset.name} were replaced or changed while training read them: start the same '
-                            'command again when they are complete. The last checkpoint before that is kept')
-    return check
-
-
 @contextlib.contextmanager
 def reading(check_records):
-    """A context: where TensorFlow fails in it because the records were changed, the error says so. check_records: of `watch`."""
+    """A context: where TensorFlow fails in it because the records were changed, the error says so. check_records: see Saver."""
     try:
         yield
     except tf.errors.OpError:
