@@ -17,6 +17,7 @@ _CHECKPOINT = re.compile(r'model\.ckpt-\d+(\.(index|meta|data-\d{5}-of-\d{5}))?'
 #: What a kill or a full disk leaves of a file that was being written.
 _UNFINISHED = re.compile(r'model\.ckpt-\d+\..*\.tempstate\d+|(graph\.pbtxt|checkpoint|model\.ckpt-\d+\.meta)\.tmp\w+'
                          r'|\.(run\.json|labels?\.txt)\.\w+\.part')
+_LOCK = '.train.lock'
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -24,26 +25,29 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def locked(train_dir):
     """A context in which no other process trains in the folder, which is made where there is none.
 
-    An empty folder that was made here is removed at the end. Raises UserError that names the other process.
+    What is made here is removed at the end, but for a folder that something was put into. Raises UserError that
+    names the other process.
     """
-    made = not os.path.isdir(train_dir)
+    # A file, not the folder itself: slim's eval writes into the train folder while it trains, and locks it.
+    path, made = os.path.join(train_dir, _LOCK), not os.path.isdir(train_dir)
     os.makedirs(train_dir, exist_ok=True)
-    lock = locks.acquire(train_dir)
+    lock = locks.acquire(path, make=True)
     if lock is None:
-        raise UserError(f'{_owner(train_dir)} trains in {train_dir}: wait for it to end, or choose another --train-dir')
-    try:
-        with lock:
+        raise UserError(f'{_owner(path)} trains in {train_dir}: wait for it to end, or choose another --train-dir')
+    with lock:
+        try:
             yield
-    finally:
-        with contextlib.suppress(OSError):
-            if made:
-                os.rmdir(train_dir)
+        finally:
+            with contextlib.suppress(OSError):
+                os.remove(path)
+                if made:
+                    os.rmdir(train_dir)
 
 
-def _owner(folder):
-    """The process that holds the lock on a folder, for a message. Linux lists them: '1: FLOCK ADVISORY WRITE PID
+def _owner(path):
+    """The process that holds the lock on a file, for a message. Linux lists them: '1: FLOCK ADVISORY WRITE PID
     DEVICE:INODE ...'."""
-    inode = os.stat(folder).st_ino
+    inode = os.stat(path).st_ino
     with contextlib.suppress(OSError), open('/proc/locks', encoding='ascii') as f:
         for line in f:
             fields = line.split()
@@ -80,7 +84,7 @@ def _holds(path, content):
 
 def check_restart(train_dir, dataset):
     """Raises UserError where --restart must not rename the train folder: it is not one, or something in it is in use."""
-    if not os.path.isdir(train_dir) or not os.listdir(train_dir):
+    if not _contents(train_dir):
         return
     if not is_train_folder(train_dir):
         raise UserError(f'--restart renames a train folder, but {train_dir} holds no training: choose another --train-dir')
@@ -94,7 +98,7 @@ def set_aside(train_dir, path=None):
 
     Returns where the file `path` is afterwards, which may lie in that folder.
     """
-    if not os.path.isdir(train_dir) or not os.listdir(train_dir):
+    if not _contents(train_dir):
         return path
     folder = os.path.normpath(train_dir)
     names = (f'{folder}.before-{n}' for n in itertools.count(1))
@@ -103,10 +107,16 @@ def set_aside(train_dir, path=None):
         path = os.path.join(moved, os.path.relpath(os.path.realpath(path), os.path.realpath(folder)))
     try:
         os.rename(folder, moved)
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(moved, _LOCK))
     except OSError as e:        # a mount point, or a folder that may not be renamed
         raise UserError(f'--restart cannot rename {folder} ({e.strerror}): choose another --train-dir')
     say(f'Starting over; the previous run was moved to {moved}')
     return path
+
+
+def _contents(folder):
+    return set(os.listdir(folder)).difference([_LOCK]) if os.path.isdir(folder) else set()
 
 
 def _inside(path, folder):

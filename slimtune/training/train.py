@@ -111,9 +111,11 @@ def train(options):
             moved = run_folder.set_aside(train_dir, saved and saved.prefix)
             if saved and moved != saved.prefix:
                 saved, options = Checkpoint(moved), options.changed('start', checkpoint_path=moved)
-            stack.enter_context(run_folder.locked(train_dir))      # the lock on the old folder moved with it
+            stack.enter_context(run_folder.locked(train_dir))      # the other lock moved with the old folder
         os.makedirs(train_dir, exist_ok=True)
-        stack.enter_context(run_folder.writing(train_dir))
+        for explain in (input_pipeline.explain_errors(run.batch_size), reading(check_records),
+                        run_folder.writing(train_dir)):
+            stack.enter_context(explain)
         run_folder.sweep(train_dir)
         option_groups.save_run(train_dir, options.for_run_file(), classes=class_names, seed=run.seed, image_size=inputs.size,
                                channels=inputs.channels)
@@ -131,12 +133,12 @@ def train(options):
         saver.recover(train_dir)
         ready = tf.constant([], tf.string)      # asking each variable whether it has its value takes longer than giving it
         scaffold = tf.train.Scaffold(saver=saver, ready_op=ready, ready_for_local_init_op=ready, init_fn=initialize)
-        config = session_config(options.machines.clone_on_cpu, bfloat16, fed=bool(fed))
+        creator = tf.train.ChiefSessionCreator(
+            scaffold, config=session_config(options.machines.clone_on_cpu, bfloat16, fed=bool(fed)))
         with tf.control_dependencies([train_op]):
             step = Step(train_op, total_loss, global_step.read_value(), options, fed)
         remeasure = measuring(statistics, step, saver, dataset.num_samples) if options.folder_form and statistics else None
-        with input_pipeline.explain_errors(run.batch_size), reading(check_records), stopping() as stop, event_files(), \
-                tf.train.MonitoredSession(tf.train.ChiefSessionCreator(scaffold, config=config), hooks(run, saver)) as session:
+        with stopping() as stop, event_files(), tf.train.MonitoredSession(creator, hooks(run, saver)) as session:
             done = loop(session, step, origin.step, stop)
             if remeasure and done == total:
                 session.run_step_fn(remeasure)
