@@ -200,7 +200,7 @@ def check_unchanged(dataset):
     written = _manifest(dataset.name, dataset.dataset_dir) if os.path.isdir(dataset.dataset_dir) else None
     if not (written and dataset.generation and written.generation(dataset.split_name) == dataset.generation):
         raise UserError(f'the records of {dataset.name} in {dataset.dataset_dir} were replaced while they '
-                        'were being read: start the command again')
+                        'were being read: type the same command again')
     written.shards(dataset.split_name, dataset.dataset_dir)
 
 

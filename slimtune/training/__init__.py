@@ -1,1 +1,2 @@
-"""Training: the page that trains, where it starts from, what is trained, schedule, losses, batch norm statistics."""
+"""Training: the page that trains, where it starts from, what is trained, schedule, losses, batch norm's
+statistics, the train folder."""

@@ -1,7 +1,8 @@
 """Batch norm's statistics, measured again once training is over.
 
-With a decay of 0.9997 the moving statistics follow the weights so slowly that after a few hundred steps evaluation still
-uses those of the beginning. Here they become the statistics of training images under the final weights.
+With a decay of 0.9997 the moving statistics follow the weights so slowly that after a few hundred steps
+evaluation still uses those of the beginning. Here they become the statistics of training images under the
+final weights.
 """
 import dataclasses
 
@@ -15,7 +16,9 @@ MOST_IMAGES = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A batch norm layer. mean, variance: its stored statistics, variables. batch_mean, batch_variance: those of one batch."""
+    """A batch norm layer. mean, variance: its stored statistics, variables. batch_mean, batch_variance: those
+    of one batch, tensors.
+    """
     mean: tf.Variable
     variance: tf.Variable
     batch_mean: tf.Tensor
@@ -34,7 +37,7 @@ class Layer:
 
 
 def find_layers(statistics, update_ops):
-    """The layers whose statistics training moves: ([Layer, ...], [the names of layers whose batch values are not found]).
+    """The layers whose statistics training moves: ([Layer, ...], [names of layers not found in update_ops]).
 
     statistics: the variables .../moving_mean and .../moving_variance. update_ops: of batch norm; an op is
     v -= (v - batch value) * (1 - decay).
@@ -52,22 +55,23 @@ def find_layers(statistics, update_ops):
     for scope in sorted({name.rpartition('/')[0] for name in variables}):
         names = [f'{scope}/moving_mean', f'{scope}/moving_variance']
         if all(name in variables and name in batch_values for name in names):
-            layers.append(Layer(*[variables[name] for name in names], *[batch_values[name] for name in names]))
+            values = [batch_values[name] for name in names]
+            layers.append(Layer(*[variables[name] for name in names], *values))
         else:
             missing.append(scope)
     return layers, missing
 
 
 def num_batches(batch_size, num_images):
-    """On how many batches the statistics are measured: all whole batches of MOST_IMAGES images, at least one."""
+    """On how many batches the statistics are measured: the whole ones of MOST_IMAGES images, at least one."""
     return max(1, min(MOST_IMAGES, num_images) // batch_size)
 
 
 def measure(session, layers, feeds, batch_size):
     """The statistics of the layers over batches: {variable: array}.
 
-    feeds: an iterable of what each batch is fed, {} where it comes from the input pipeline. The variance over all images is
-    the mean of the batches' variances plus the variance of their means.
+    feeds: an iterable of what each batch is fed, {} where it comes from the input pipeline. The variance over
+    all images is the mean of the batches' variances plus the variance of their means.
     """
     tensors = [(layer.batch_mean, layer.batch_variance) for layer in layers]
     means, variances = [[] for _ in layers], [[] for _ in layers]
@@ -83,11 +87,11 @@ def measure(session, layers, feeds, batch_size):
 
 
 def measure_again(session, layers, make_feeds, batch_size, averages):
-    """Stores the statistics that the layers have under the weights as they are, and under the weights' moving averages.
+    """Stores the statistics that the layers have under the weights as they are, and under their averages.
 
-    session: raw, its graph may be finalized. make_feeds: a function that gives `measure` its feeds. averages: {variable:
-    its moving average, a variable}, {} where none are kept. The statistics' own averages become what the averaged weights
-    give, because evaluation uses the two together.
+    session: raw, its graph may be finalized. make_feeds: a function that gives `measure` its feeds. averages:
+    {variable: its moving average, a variable}, {} where none are kept. The statistics' own averages become
+    what the averaged weights give, because evaluation uses the two together.
     """
     assign(session, measure(session, layers, make_feeds(), batch_size))
     if not averages:
@@ -107,4 +111,5 @@ def averages_of(variables):
 
 def assign(session, values):
     """Gives variables their values in one run, without a new op. values: {variable: array}."""
-    session.run([v.initializer for v in values], {v.initializer.inputs[1]: value for v, value in values.items()})
+    feed = {v.initializer.inputs[1]: value for v, value in values.items()}
+    session.run([v.initializer for v in values], feed)

@@ -13,9 +13,9 @@ from slimtune.training.trainable import did_you_mean
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where training starts from. checkpoint: a Checkpoint, None for random weights. resumed: it is the train folder's own.
+    """Where training starts from. checkpoint: a Checkpoint, None for random weights.
 
-    run: the RunFile of the training that is resumed, an empty one where none is.
+    resumed: it is the train folder's own. run: the RunFile of the resumed training, else an empty one.
     """
     checkpoint: object = None
     resumed: bool = False
@@ -30,8 +30,8 @@ class Origin:
 def published_checkpoint(net_name, start, cache_dir):
     """The prefix of a net's downloaded weights, for the folder form without a checkpoint.
 
-    None where nobody published any, or where the user says what to train without. Raises UserError with the command that
-    downloads them.
+    None where nobody published any, or where --trainable-scopes says what to train without them. Raises
+    UserError with the command that downloads them.
     """
     found = published.find_weights(net_name, cache_dir)
     if found or start.trainable_scopes or not get_net(net_name).weights:
@@ -42,9 +42,10 @@ def published_checkpoint(net_name, start, cache_dir):
 
 
 def find_origin(options, class_names):
-    """The Origin of a training: the train folder unless --restart, else --checkpoint-path, else random weights.
+    """The Origin of a training: the train folder, --checkpoint-path, or random weights.
 
-    options: TrainingOptions. class_names: of the data, by label. Raises UserError where the train folder's classes differ.
+    options: TrainingOptions; with --restart the train folder does not count. class_names: of the data, by
+    label. Raises UserError where those of the train folder differ.
     """
     train_dir, path, restart = options.run.train_dir, options.start.checkpoint_path, options.start.restart
     latest = None if restart else checkpoint.find_latest(train_dir)
@@ -52,8 +53,9 @@ def find_origin(options, class_names):
         return Origin(Checkpoint(path) if path else None)
     origin = Origin(Checkpoint(latest), True, load_run(train_dir))
     if origin.run.classes not in (None, class_names):
-        raise UserError(f'{train_dir} was trained on other classes ({", ".join(origin.run.classes[:12])}): choose '
-                        'another --train-dir, or --restart')
+        earlier = ', '.join(origin.run.classes[:12])
+        raise UserError(f'{train_dir} was trained on other classes ({earlier}): choose another --train-dir, '
+                        'or --restart')
     ignored = f', ignoring {path} (--restart starts over)' if path else ''
     say(f'Resuming from {latest}, step {origin.step}{ignored}')
     return origin
@@ -62,8 +64,8 @@ def find_origin(options, class_names):
 def names_in_checkpoint(origin, net, class_names, start):
     """What is read from the origin's checkpoint: {variable of the default graph: its name there}.
 
-    net: its record. start: options.Start. Prints what is not read, and why. Raises UserError where the checkpoint does not
-    fit the net.
+    net: its record. start: options.Start. Prints what is not read, and why. Raises UserError where the
+    checkpoint does not fit the net.
     """
     if origin.resumed:
         return _names_when_resumed(origin.checkpoint, net, len(class_names))
@@ -82,24 +84,26 @@ def names_in_checkpoint(origin, net, class_names, start):
         raise matching.explain_mismatch(
             saved, net, missing=missing, remedy='--ignore-missing-vars gives them random values')
     if missing:
-        warn(f'{len(missing)} variables are not in {saved.prefix} and start at random: {", ".join(missing[:5])}')
+        shown = ', '.join(missing[:5])
+        warn(f'{len(missing)} variables are not in {saved.prefix} and start at random: {shown}')
     return _with_averages({variables[name]: name for name in fitting if name not in head})
 
 
 def _excluded(saved, start):
-    """The scopes of --checkpoint-exclude-scopes. Prints what they hold; raises UserError for one that holds nothing."""
+    """The scopes of --checkpoint-exclude-scopes. Prints their sizes; raises UserError for an empty one."""
     variables = slim.get_model_variables()
     excluded = scopes(start.checkpoint_exclude_scopes)
     for scope in excluded:
         count = sum(within(v.op.name, [scope]) for v in variables)
         if not count:
-            raise UserError(f'no variable in --checkpoint-exclude-scopes {scope}{did_you_mean(scope, variables)}')
+            near = did_you_mean(scope, variables)
+            raise UserError(f'no variable in --checkpoint-exclude-scopes {scope}{near}')
         say(f'Not read from {saved.prefix}: {scope}, {count} variables')
     return excluded
 
 
 def _head_left_out(saved, net, class_names, variables, missing, differing):
-    """The names of the head's variables where the head is not read, which is printed with the reason; else [].
+    """The names of the head's variables where the head is not read; else []. The reason is printed.
 
     All of them or none: without its weights, the head's batch norm would be another head's.
     """
@@ -118,7 +122,7 @@ def _head_left_out(saved, net, class_names, variables, missing, differing):
 
 
 def _with_averages(names):
-    """`names` ({variable: its name in the checkpoint}), and the moving averages that it lacks start at their weights."""
+    """`names` ({variable: its name there}), and the moving averages that it lacks start at their weights."""
     sources = {v.op.name + AVERAGE: name for v, name in names.items()}
     averages = {v: sources[v.op.name] for v in tf.global_variables() if v.op.name in sources}
     averages.update(names)
@@ -126,11 +130,11 @@ def _with_averages(names):
 
 
 def _names_when_resumed(saved, net, num_classes):
-    """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) starts afresh."""
+    """All that the train folder's checkpoint holds; what it lacks (such as new slots) starts afresh."""
     classes = matching.count_classes(saved, net)
     if classes not in (None, num_classes):
-        raise UserError(f'{saved.prefix} has {classes} classes, but the data has {num_classes}: choose another --train-dir, '
-                        'or --restart')
+        raise UserError(f'{saved.prefix} has {classes} classes, but the data has {num_classes}: choose '
+                        'another --train-dir, or --restart')
     variables = {v.op.name: v for v in tf.global_variables()}
     needed = {v.op.name for v in slim.get_model_variables()}
     fitting, missing, differing = compare(saved, {name: v.shape.as_list() for name, v in variables.items()})
@@ -144,8 +148,10 @@ def _names_when_resumed(saved, net, num_classes):
 
 
 def initializer(saved, names):
-    """A function of a session that gives the net's variables their first values. saved: Checkpoint or None. names: see
-    names_in_checkpoint."""
+    """A function of a session that gives the net's variables their first values.
+
+    saved: Checkpoint or None. names: of names_in_checkpoint.
+    """
     model_variables = slim.get_model_variables()
     initialize = tf.variables_initializer(model_variables)
     of_model = {v.op.name for v in model_variables}

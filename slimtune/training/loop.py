@@ -9,15 +9,15 @@ from slimtune.terminal import progress, say, watched
 from slimtune.training.saver import not_finite
 from slimtune.training.training_options import TrainingOptions
 
-MEASURE_SECONDS = 10.0              # between two measurements on the held-out images, where features are cached
+MEASURE_SECONDS = 10.0      # between two measurements on the held-out images, where features are cached
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """What a step runs. train_op: the update. loss: of its batch. global_step: the number of steps after it.
 
-    options: the TrainingOptions, whose run.max_number_of_steps (None: endless) is the last step. fed: a features.Fed that
-    gives the steps their batches, None where the input pipeline does.
+    options: the TrainingOptions, whose run.max_number_of_steps (None: endless) is the last step. fed: the
+    CachedSteps that give the steps their batches, None where the input pipeline does.
     """
     train_op: tf.Operation
     loss: tf.Tensor
@@ -26,12 +26,17 @@ class Step:
     fed: object = None
 
     def run(self, session, number):
-        """Runs the step that follows `number` others: (loss, number of steps after it). Raises UserError for NaN."""
+        """Runs the step that follows `number` others: (loss, number of steps after it).
+
+        Raises UserError where the loss or the weights are not finite.
+        """
         try:
             feed = self.fed.feed(number) if self.fed else None
             _, loss, after = session.run([self.train_op, self.loss, self.global_step], feed)
         except tf.errors.InvalidArgumentError as e:
-            raise not_finite('the weights are', number + 1, self.options) if 'summary histogram' in e.message else e
+            if 'summary histogram' not in e.message:
+                raise
+            raise not_finite('the weights are', number + 1, self.options)
         if not math.isfinite(loss):
             raise not_finite('the loss is', after, self.options)
         return loss, int(after)
@@ -46,7 +51,8 @@ def loop(session, step, done, stop):
     total = run.max_number_of_steps
     next_measured = time.time() + MEASURE_SECONDS
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(progress('training', total and total - done, 'steps')) if watched() else None
+        remaining = total and total - done
+        bar = stack.enter_context(progress('training', remaining, 'steps')) if watched() else None
         while not stop.wanted and (total is None or done < total):
             begin = time.time()
             loss, done = step.run(session, done)
@@ -62,23 +68,26 @@ def loop(session, step, done, stop):
     return done
 
 
-def hooks(run, saver):
-    """The hooks that write checkpoints, summaries and steps per second. run: options.Run."""
-    return [
+@contextlib.contextmanager
+def monitored_session(run, saver, initialize, config):
+    """A context that gives a training's session, which writes checkpoints, summaries and steps per second.
+
+    run: options.Run. saver: a Saver. initialize: a function of (scaffold, session) that gives variables their
+    values. config: of session_config.
+    """
+    ready = tf.constant([], tf.string)      # to ask each variable for its value takes longer than to give it
+    scaffold = tf.train.Scaffold(saver=saver, ready_op=ready, ready_for_local_init_op=ready,
+                                 init_fn=initialize)
+    creator = tf.train.ChiefSessionCreator(scaffold, config=config)
+    hooks = [
         tf.train.CheckpointSaverHook(run.train_dir, save_secs=run.save_interval_secs, saver=saver),
         tf.train.SummarySaverHook(save_secs=run.save_summaries_secs, output_dir=run.train_dir,
                                   summary_op=tf.summary.merge_all()),
         tf.train.StepCounterHook(every_n_steps=max(run.log_every_n_steps, 1), output_dir=run.train_dir)]
-
-
-@contextlib.contextmanager
-def event_files():
-    """A context: the event files that are opened in it are closed with it.
-
-    TensorFlow keeps them open under their folder's name; a second training in this process would go on writing to them,
-    even where the folder was removed and made again.
-    """
     try:
-        yield
+        with tf.train.MonitoredSession(creator, hooks) as session:
+            yield session
     finally:
+        # TensorFlow keeps event files open under their folder's name; a second training in this process would
+        # go on writing to them, even where the folder was removed and made again.
         tf.summary.FileWriterCache.clear()

@@ -1,4 +1,4 @@
-"""The saver: a checkpoint is whole, of finite weights and of the data that training opened, or it is not written."""
+"""The saver: a checkpoint is whole, of finite weights and of the records that were opened, or not written."""
 import contextlib
 import signal
 
@@ -11,16 +11,22 @@ CHECKPOINTS_KEPT = 5
 
 
 class Saver(tf.train.Saver):
-    """Saves all variables. Keeps the last CHECKPOINTS_KEPT checkpoints, those of earlier runs in the folder included."""
+    """Saves all variables. Of all runs in a folder, the last CHECKPOINTS_KEPT checkpoints are kept."""
 
     def __init__(self, options, changing, check_records):
-        """options: the TrainingOptions. changing: the variables that training changes. check_records: raises where they were replaced."""
+        """options: TrainingOptions. changing: variables that training changes.
+
+        check_records: a function that raises UserError where the records were replaced.
+        """
         super().__init__(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
         self._options, self._check_records = options, check_records
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in changing])
 
     def save(self, sess, save_path, global_step=None, **more):
-        """As tf.train.Saver's; global_step is a number. Raises UserError where there is nothing good to save, or no room."""
+        """As tf.train.Saver's; global_step is a number.
+
+        Raises UserError where there is no room, or what would be saved is not good.
+        """
         self._check_records()
         if not sess.run(self._finite):
             raise not_finite('the weights are', global_step, self._options)
@@ -28,23 +34,24 @@ class Saver(tf.train.Saver):
             return super().save(sess, save_path, global_step, **more)
 
     def recover(self, train_dir):
-        """Registers the checkpoints of earlier runs, so that all together the last ones are kept. Where a folder was
-        copied, those of the original stay."""
+        """Registers the checkpoints of earlier runs. In a copied folder, the original's are left alone."""
         self.recover_last_checkpoints(checkpoint.listed(train_dir))
 
 
 def not_finite(what, step, options):
     """The error for a training that diverged. what: 'the loss is' or 'the weights are'."""
-    return UserError(f'{what} not finite at step {step}: lower --learning-rate ({options.schedule.learning_rate:g}). The last '
-                     f'good checkpoint is kept: {checkpoint.find_latest(options.run.train_dir)}')
+    rate, latest = options.schedule.learning_rate, checkpoint.find_latest(options.run.train_dir)
+    return UserError(f'{what} not finite at step {step}: lower --learning-rate ({rate:g}). The last good '
+                     f'checkpoint is kept: {latest}')
 
 
 @contextlib.contextmanager
 def signals_wait():
-    """A context: Ctrl-C and the signals that stop a process act when the block ends, so that a checkpoint is whole."""
+    """A context: Ctrl-C and signals that stop a process act when it ends, so that a checkpoint is whole."""
     arrived = []
     numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-    handlers = {number: signal.signal(number, lambda number, frame: arrived.append((number, frame))) for number in numbers}
+    remember = lambda number, frame: arrived.append((number, frame))
+    handlers = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield
     finally:
@@ -56,7 +63,10 @@ def signals_wait():
 
 @contextlib.contextmanager
 def reading(check_records):
-    """A context: where TensorFlow fails in it because the records were changed, the error says so. check_records: see Saver."""
+    """A context: where TensorFlow fails because the records were changed, the error says so.
+
+    check_records: see Saver.
+    """
     try:
         yield
     except tf.errors.OpError:

@@ -6,18 +6,23 @@ EPSILON = {'adam': 1e-8, 'adadelta': 1e-8, 'rmsprop': 1e-3}
 
 
 def learning_rate(schedule, batch_size, num_images, global_step, total=None):
-    """The rate at `global_step` as a scalar tensor. images: of the training split, for epochs. total: steps in all."""
+    """The rate at `global_step` as a scalar tensor.
+
+    schedule: options.Schedule. num_images: of the training split. total: the last step, None for endless.
+    """
     if schedule.learning_rate_decay_type == 'fixed':
         return tf.constant(schedule.learning_rate, name='fixed_learning_rate')
     # At least 1: a data set smaller than a batch would give 0, and a rate of NaN at the first step.
     epochs = schedule.num_epochs_per_decay
-    decay_steps = max(1, int(num_images * epochs / batch_size)) if epochs or not total else total
+    whole_run = total and not epochs
+    decay_steps = total if whole_run else max(1, int(num_images * (epochs or 0) / batch_size))
     if schedule.learning_rate_decay_type == 'exponential':
         return tf.train.exponential_decay(schedule.learning_rate, global_step, decay_steps,
                                           schedule.learning_rate_decay_factor, staircase=True,
                                           name='exponential_decay_learning_rate')
-    return tf.train.polynomial_decay(schedule.learning_rate, global_step, decay_steps, schedule.end_learning_rate,
-                                     power=1.0, cycle=False, name='polynomial_decay_learning_rate')
+    return tf.train.polynomial_decay(schedule.learning_rate, global_step, decay_steps,
+                                     schedule.end_learning_rate, power=1.0, cycle=False,
+                                     name='polynomial_decay_learning_rate')
 
 
 def optimizer(settings, rate):

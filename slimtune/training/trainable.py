@@ -8,8 +8,9 @@ from slimtune.runtime import slim, tf
 def trainable_scopes(net, text):
     """The scopes of --trainable-scopes: a list, [] for everything.
 
-    text: scopes, comma-separated. Each is a regular expression matched from the start, as slim matches them; `head` stands
-    for the net's head and `all` for everything. Raises UserError for what is no regular expression.
+    text: scopes, comma-separated. Each is a regular expression matched from the start, as slim matches them;
+    `head` stands for the net's head and `all` for everything. Raises UserError for what is no regular
+    expression.
     """
     words = text.split(',') if text else ['all']
     if 'all' in words:
@@ -26,7 +27,7 @@ def trainable_scopes(net, text):
 
 
 def frozen_by(scopes):
-    """The predicate that nets_factory asks about a layer's scope: a layer is frozen that no trainable scope matches.
+    """A predicate on a layer's scope, for nets_factory: a layer is frozen that no trainable scope matches.
 
     None where nothing is frozen.
     """
@@ -36,7 +37,7 @@ def frozen_by(scopes):
 
 
 def variables_to_train(scopes):
-    """The trainable variables of the scopes, each once. Raises UserError for a scope that matches none, with the nearest."""
+    """The trainable variables of the scopes, each once. Raises UserError for a scope that matches none."""
     everything = tf.trainable_variables()
     if not scopes:
         return everything
@@ -50,8 +51,9 @@ def variables_to_train(scopes):
 
 
 def moving_statistics(frozen):
-    """The stored statistics of the batch norm layers that are not frozen. frozen: a predicate on layers, or None."""
-    statistics = [v for v in slim.get_model_variables() if v.op.name.endswith(('/moving_mean', '/moving_variance'))]
+    """The stored statistics of the batch norm layers that are not frozen. frozen: of frozen_by."""
+    endings = ('/moving_mean', '/moving_variance')
+    statistics = [v for v in slim.get_model_variables() if v.op.name.endswith(endings)]
     return [v for v in statistics if not (frozen and frozen(v.op.name.rpartition('/')[0]))]
 
 

@@ -1,7 +1,8 @@
-"""The options of one training: those of the command line, and what is filled in where the folder form leaves them open."""
+"""The options of one training: the command line's, and what the folder form fills in."""
 import dataclasses
 import os
 import random
+import shlex
 
 from slimtune.checkpoints import checkpoint
 from slimtune.datasets import manifest
@@ -12,14 +13,15 @@ from slimtune.storage import trust
 from slimtune.terminal import warn
 from slimtune.training import initial_weights
 
-# The folder form's (epochs, smallest number of steps) and learning rate: for a head on cached features, and for all else
+# The folder form's (epochs, smallest number of steps) and learning rate: for a head on cached features, and
+# for everything else
 CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.006
 EPOCHS, RATE = (30, 400), 0.001
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """The option groups of a training. folder_form: slimtune's own defaults hold, not slim's, and open ones are filled in."""
+    """The option groups of a training. folder_form: what is not typed is slimtune's choice, not slim's."""
     data: Data
     net: Net
     start: Start
@@ -41,19 +43,23 @@ class TrainingOptions:
         for name in ('dataset_dir', 'dataset_module'):
             if getattr(self.data, name):
                 kept = kept.changed('data', **{name: os.path.abspath(getattr(self.data, name))})
-        return [kept.data, kept.net, kept.start, kept.run, kept.schedule, kept.optimizer, kept.cache, kept.engine]
+        return [kept.data, kept.net, kept.start, kept.run, kept.schedule, kept.optimizer, kept.cache,
+                kept.engine]
 
 
 def from_request(request, data):
-    """The TrainingOptions of a command line; in the folder form with data set, train folder and checkpoint filled in.
+    """The TrainingOptions of a command line; the folder form's data set, folder and checkpoint filled in.
 
-    data: the request's Data, the user's own module loaded. The images of a folder are converted first where that was not
-    done yet, or where they have changed since. Raises UserError where images or published weights are missing.
+    data: the request's Data, the user's own module loaded. The images of a folder are converted first where
+    that was not done yet, or where they have changed since. Raises UserError where images or published
+    weights are missing.
     """
     if not data.dataset_dir:
-        raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
-    groups = {field.name: request[field.type] for field in dataclasses.fields(TrainingOptions) if field.name != 'folder_form'}
-    options = TrainingOptions(**dict(groups, data=data), folder_form=request.folder_form)
+        raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add '
+                        '--dataset-dir')
+    options = TrainingOptions(
+        data, request[Net], request[Start], request[Run], request[Schedule], request[Optimizer],
+        request[Cache], request[Engine], request[Machines], request.folder_form)
     if not options.run.train_dir:
         beside = f'{os.path.abspath(data.dataset_dir)}_{options.net.model_name}'
         options = options.changed('run', train_dir=os.path.relpath(beside))
@@ -63,26 +69,29 @@ def from_request(request, data):
         warn_of_changed_images(data.dataset_dir)
         return options
     if not data.dataset_module:
-        options = options.changed('data', dataset_name=conversion.find_or_convert(data.dataset_dir, data.dataset_name))
+        name = conversion.find_or_convert(data.dataset_dir, data.dataset_name)
+        options = options.changed('data', dataset_name=name)
     resumes = not options.start.restart and checkpoint.find_latest(options.run.train_dir)
     if not options.start.checkpoint_path and not resumes:
-        path = initial_weights.published_checkpoint(options.net.model_name, options.start, options.cache.cache_dir)
+        path = initial_weights.published_checkpoint(options.net.model_name, options.start,
+                                                    options.cache.cache_dir)
         options = options.changed('start', checkpoint_path=path)
     return options
 
 
 def warn_of_changed_images(folder):
-    """Says so where a folder holds images and records of them, and the images have changed since they were converted."""
+    """Warns where a folder holds images and records of them, and the images have changed since then."""
     if os.path.exists(os.path.join(folder, manifest.NAME)) and not conversion.is_current(folder):
-        warn(f'the images in {folder} have changed since they were converted, and training does not see that: '
-             'convert them again (slimtune convert)')
+        warn(f'the images in {folder} have changed since they were converted; training reads the old '
+             f'records: slimtune convert {shlex.quote(folder)} converts them again')
 
 
 def with_scopes(options, origin):
-    """What is trained, where the folder form leaves it open: as before when resumed; the head where there is a checkpoint
-    to start from; else everything, because a head on a random backbone learns nothing.
+    """The options with what is trained, where the folder form leaves it open, and with a seed.
 
-    origin: an initial_weights.Origin. The seed is filled in too: the earlier run's, else a random one.
+    Trained is the same as before when resumed; the head where there is a checkpoint to start from; else
+    everything, because a head on a random backbone learns nothing. The seed is the earlier run's, else the
+    typed one, else random. origin: an initial_weights.Origin.
     """
     seed = options.run.seed if origin.run.seed is None else origin.run.seed
     if seed is None:
@@ -90,14 +99,16 @@ def with_scopes(options, origin):
     options = options.changed('run', seed=seed)
     if not options.folder_form or options.start.trainable_scopes:
         return options
-    chosen = origin.run.options.get('trainable_scopes') or ('head' if options.start.checkpoint_path else 'all')
+    default = 'head' if options.start.checkpoint_path else 'all'
+    chosen = origin.run.options.get('trainable_scopes', default)
     return options.changed('start', trainable_scopes=chosen)
 
 
 def with_schedule(options, origin, caching, num_images):
-    """How long and how fast, where the folder form leaves it open. caching: the steps run on cached features.
+    """The options with steps, learning rate and weight decay, where the folder form leaves them open.
 
-    The weight decay becomes the earlier run's, and stays None where there was none: see train.chosen_decay.
+    caching: the steps run on cached features. The weight decay is the earlier run's; None where there was
+    none, to be chosen once the features are known (train.choose_decay).
     """
     if options.optimizer.weight_decay is None:
         options = options.changed('optimizer', weight_decay=origin.run.options.get('weight_decay'))

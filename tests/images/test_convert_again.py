@@ -133,7 +133,7 @@ def test_eval_and_features_end_with_a_line_where_their_records_were_replaced(pic
     next(batches)
     noise('new').save(str(root / 'a' / 'new.jpg'))
     convert('-t', root, '--train-shards', 1, '--seed', 9)
-    with pytest.raises(UserError, match='were replaced while they were being read: start the command again'):
+    with pytest.raises(UserError, match='were replaced while they were being read: type the same command'):
         list(batches)
     dataset = dataset_factory.get_dataset('pic', 'train', str(root))
     assert sum(len(labels) for _, labels, _ in input_pipeline.read(dataset, inputs, 4)) == dataset.num_samples
