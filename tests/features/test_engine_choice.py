@@ -1,4 +1,4 @@
-"""Which engine computes the features: the fastest that is near enough float32, measured once and remembered."""
+"""Which engine computes the features: the fastest that is near enough float32, measured once."""
 import dataclasses
 import os
 
@@ -46,11 +46,14 @@ def choose(part_of, tmp_path, monkeypatch):
 @pytest.mark.parametrize('errors, kind, line', [
     ({BFLOAT16: 0.02}, BFLOAT16, 'computed on openvino bfloat16, 2% from float32 on 16 images'),
     ({BFLOAT16: 0.04, FLOAT32: 0.001}, FLOAT32,
-     'openvino bfloat16 is 4.0% from float32, computed on openvino float32, 0.1% from float32 on 16 images'),
+     'openvino bfloat16 is 4.0% from float32, '
+     'computed on openvino float32, 0.1% from float32 on 16 images'),
     ({BFLOAT16: 0.5, FLOAT32: 0.5}, engines.EXACT,
-     'openvino bfloat16 is 50.0% from float32, openvino float32 is 50.0% from float32, computed on tensorflow float32'),
+     'openvino bfloat16 is 50.0% from float32, openvino float32 is 50.0% from float32, '
+     'computed on tensorflow float32'),
     ({BFLOAT16: RuntimeError('no such op\nand more')}, FLOAT32,
-     'openvino bfloat16 cannot run this net: no such op, computed on openvino float32, 0% from float32 on 16 images')])
+     'openvino bfloat16 cannot run this net: no such op, '
+     'computed on openvino float32, 0% from float32 on 16 images')])
 def test_the_fastest_engine_that_is_near_enough_is_chosen(choose, errors, kind, line):
     assert choose(errors)[0] == (kind, line)
 
