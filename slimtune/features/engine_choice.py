@@ -1,9 +1,12 @@
 """Which engine computes the features: the fastest whose features of real images are near enough float32's."""
+import hashlib
+
 import numpy as np
 
 from slimtune.features.cut import IMAGES
 from slimtune.images import input_pipeline
 from slimtune.inference import engines
+from slimtune.inference.agreement import cpu
 from slimtune.storage.cache import read_record, write_record
 
 COMPARED_ON = 16            # images
@@ -20,11 +23,14 @@ def choose_engine(part, cache_dir=None):
     """
     if part.kind == engines.EXACT:
         return part.kind, ''
-    record = read_record(cache_dir, _RECORDS, part.key) or {}
+    # Another version of the engine or another CPU computes otherwise
+    machine = f'{engines.version(part.kind[0])} {cpu()}'
+    key = hashlib.sha256(f'{part.key} {machine}'.encode()).hexdigest()[:32]
+    record = read_record(cache_dir, _RECORDS, key) or {}
     if record.get('kind') in _KINDS and isinstance(record.get('line'), str):
         return tuple(record['kind']), record['line']
     kind, line = _compare(part, input_pipeline.sample_images(part.dataset, part.inputs, COMPARED_ON))
-    write_record(cache_dir, _RECORDS, part.key, {'kind': kind, 'line': line})
+    write_record(cache_dir, _RECORDS, key, {'kind': kind, 'line': line})
     return kind, line
 
 
