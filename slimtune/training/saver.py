@@ -31,7 +31,7 @@ class Saver(tf.train.Saver):
     def recover(self, train_dir):
         """Registers the checkpoints of earlier runs, so that all together the last ones are kept. Where a folder was
         copied, those of the original stay."""
-        self.recover_last_checkpoints(checkpoint.listed(train_dir))
+        self.recover_last_checkpoints(checkpoint.find_listed(train_dir))
 
 
 def not_finite(what, step, options):
