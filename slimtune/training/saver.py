@@ -35,7 +35,7 @@ class Saver(tf.train.Saver):
 
     def recover(self, train_dir):
         """Registers the checkpoints of earlier runs. In a copied folder, the original's are left alone."""
-        self.recover_last_checkpoints(checkpoint.listed(train_dir))
+        self.recover_last_checkpoints(checkpoint.find_listed(train_dir))
 
 
 def not_finite(what, step, options):
