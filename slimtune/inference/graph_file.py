@@ -21,8 +21,8 @@ _NETS = '''
 # Decoding and preparing images one after the other (map_fn), in frozen_encoded.pb and saved_model/.
 _ENCODED = '''
     All ArgMax Assert Cast DecodeJpeg EnsureShape Enter Exit ExpandDims FloorDiv GatherV2 Greater
-    GreaterEqual Less LogicalAnd LoopCond Maximum Merge Min Minimum Neg NextIteration NoOp Prod Range
-    ResizeBilinear Rint Slice Sqrt Square Switch TensorArrayGatherV3 TensorArrayReadV3
+    GreaterEqual Less LogicalAnd LoopCond Max Maximum Merge Min Minimum Neg NextIteration NoOp Prod
+    Range ResizeBilinear Rint Slice Sqrt Square Switch TensorArrayGatherV3 TensorArrayReadV3
     TensorArrayScatterV3 TensorArraySizeV3 TensorArrayV3 TensorArrayWriteV3 Transpose Unpack'''
 OPS = frozenset((_NETS + _ENCODED).split())
 

@@ -286,7 +286,7 @@ def test_a_bare_checkpoint_is_exported_with_its_labels(net, here, tmp_path):
     ([], 1, 'export what?'), (['nowhere'], 1, 'no checkpoint at nowhere'), (['.'], 1, 'no checkpoint in .'),
     (['NET', '--final_endpoint=fc3'], 2, '--final-endpoint acts with --output-file only'),
     (['NET', '--model-name=cifarnet'], 1, 'holds lenet, not cifarnet: add --model lenet'),
-    (['--output_file=x.pb', '--dataset_name=mine'], 1, 'how many classes has mine?'),
+    (['--output_file=x.pb', '--dataset_name=mine'], 1, 'how many classes does mine have?'),
     (['--output_file=x.pb', '--model_name=mobilenet_v1_025', '--final_endpoint=fc7'], 1,
      'no end point fc7: there are Conv2d_0'),
     (['--output_file=x.pb', '--model_name=lennet'], 1, 'lenet')])

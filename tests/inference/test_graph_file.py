@@ -4,17 +4,18 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from slimtune.errors import UserError
+from slimtune.images import prepare
+from slimtune.images.model_input import Input
 from slimtune.inference import export_folder
-from slimtune.inference.graph_file import OPS, DamagedFile, check_saved_model, read_graph
+from slimtune.inference.graph_file import OPS, DamagedFile, check_ops, check_saved_model, read_graph
+from slimtune.nets import nets_factory
+from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import tf
 
-# One net a family, small sizes.
-FAMILIES = [('lenet', 28), ('mobilenet_v1_025', 64)]
-OTHER_FAMILIES = [('cifarnet', 32), ('overfeat', 231), ('inception_v1', 96), ('inception_resnet_v2', 139),
-                  ('resnet_v1_50', 64), ('resnet_v2_50', 64), ('mobilenet_v3_small', 64),
-                  ('nasnet_cifar', 32)]
+VARIABLES = {'VariableV2', 'VarHandleOp', 'ReadVariableOp'}      # constants, once a net is frozen
 
 
 def with_writer(path, target, secret):
@@ -87,8 +88,9 @@ def test_a_saved_model_is_checked_like_a_graph(exported, tmp_path):
 
 def test_no_listed_operation_touches_files_processes_or_the_network():
     """The names of TensorFlow's operations that do."""
-    words = ['File', 'Write', 'Read', 'Save', 'Restore', 'PyFunc', 'Dataset', 'Iterator', 'Rpc', 'Recv', 'Send',
-             'Print', 'Library', 'Server', 'Queue', 'Summary', 'Debug', 'Merge', 'Call', 'Function', 'While']
+    words = ['File', 'Write', 'Read', 'Save', 'Restore', 'PyFunc', 'Dataset', 'Iterator', 'Rpc', 'Recv',
+             'Send', 'Print', 'Library', 'Server', 'Queue', 'Summary', 'Debug', 'Merge', 'Call', 'Function',
+             'While']
     listed = {op for op in OPS for word in words if word in op}
     # Of control flow, and of tensors in memory:
     assert listed == {'Merge', 'TensorArrayReadV3', 'TensorArrayWriteV3'}
@@ -100,11 +102,8 @@ def test_a_damaged_graph_is_one_line(tmp_path):
         read_graph(str(tmp_path / 'frozen.pb'))
 
 
-@pytest.mark.parametrize('net, size', FAMILIES + [
-    pytest.param(*row, marks=pytest.mark.slow) for row in OTHER_FAMILIES])
-def test_our_own_exports_of_every_family_are_read(net, size, weights_of, save_variables, here, tmp_path):
-    """export reads what it wrote, so a missing operation fails here; predict reads it once more."""
-    from PIL import Image
+@pytest.mark.parametrize('net, size', [('lenet', 28), ('mobilenet_v1_025', 64)])
+def test_our_own_exports_are_read(net, size, weights_of, save_variables, here, tmp_path):
     prefix = save_variables(weights_of(net, 3), tmp_path / 'model.ckpt-7')
     (tmp_path / 'label.txt').write_text('a\nb\nc\n')
     here('export', f'--checkpoint_path={prefix}', f'--model_name={net}', f'--image_size={size}',
@@ -113,3 +112,33 @@ def test_our_own_exports_of_every_family_are_read(net, size, weights_of, save_va
     assert 'red.png' in here('predict', 'export', 'red.png', '--engine', 'tensorflow')
     read_graph(str(tmp_path / 'export' / 'frozen_encoded.pb'))
     check_saved_model(str(tmp_path / 'export' / 'saved_model'))
+
+
+@pytest.mark.parametrize('style', preprocessing_factory.STYLES)
+@pytest.mark.parametrize('channels, grayscale', [(3, False), (1, False), (1, True)])
+def test_the_preparation_of_images_has_listed_operations_alone(style, channels, grayscale):
+    if channels == 1 and not grayscale and style in preprocessing_factory.COLOUR_STYLES:
+        pytest.skip('this style is for images in colour')
+    with tf.Graph().as_default() as graph:
+        encoded = tf.placeholder(tf.string, [None])
+        inputs = Input(style, 64, channels, grayscale)
+        tf.map_fn(lambda one: prepare.evaluation_image(one, inputs), encoded, tf.float32)
+        check_ops(graph.as_graph_def(), style)
+
+
+# One net a family; the others take minutes.
+QUICK = ('lenet', 'inception_v1', 'resnet_v1_50', 'mobilenet_v2', 's3dg', 'nasnet_cifar')
+
+
+@pytest.mark.parametrize('net', [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in nets_factory.NETS])
+def test_a_net_has_listed_operations_alone(net):
+    record = nets_factory.NETS[net]
+    shape = [None] + [10] * record.video + [record.image_size, record.image_size, record.channels]
+    with tf.Graph().as_default() as graph:
+        logits, _ = nets_factory.get_network_fn(net, 5)(tf.placeholder(tf.float32, shape))
+        tf.nn.softmax(logits, name='probabilities')
+        graph_def = tf.graph_util.extract_sub_graph(graph.as_graph_def(), ['probabilities', record.output])
+    frozen = tf.GraphDef(node=[node for node in graph_def.node if node.op not in VARIABLES])
+    check_ops(frozen, net)
+    assert len(frozen.node) > 10
