@@ -1,6 +1,7 @@
 """Data sets: dataset_factory finds one by its name; what a data set's folder holds; the published ones.
 
-slim's modules are served under their names too: `from slimtune.datasets import flowers` is slimtune.datasets.published.flowers.
+slim's modules are served under their names too: `from slimtune.datasets import flowers` is
+slimtune.datasets.published.flowers.
 """
 import importlib
 import pkgutil

@@ -85,6 +85,15 @@ def test_only_runtime_imports_tensorflow():
             assert not [name for name in imports(path) if heavy.match(name)], path
 
 
+def test_only_terminal_and_cli_print():
+    """What they print is escaped: the names of files and classes must not act on a terminal."""
+    allowed = [os.path.join('slimtune', name) for name in ('cli.py', 'terminal.py', 'runtime.py')]
+    for path in sorted(set(sources(*PACKAGES)).difference(allowed)):
+        for node in ast.walk(ast.parse(text(path))):
+            assert not (isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'print'), path
+            assert not (isinstance(node, ast.Attribute) and node.attr in ('stdout', 'stderr')), path
+
+
 def test_the_library_folders_are_imported_as_parts_of_slimtune():
     """`import nets` would be another module than slimtune.nets, and registrations would be lost in it."""
     for path in sources('benchmarks', 'scripts', 'tests', *PACKAGES):

@@ -13,8 +13,7 @@ _KINDS = [['tensorflow', 'float32'], ['openvino', 'float32'], ['openvino', 'bflo
 
 
 def choose_engine(part, cache_dir=None):
-    """The engine and precision that compute the features, compared with float32 on images: (kind, one line
-    about it).
+    """The engine and precision that compute the features: (kind, one line about it).
 
     part: a cache.Part of the wanted kind. The result is kept in the cache for the next run. What differs too
     much is tried in float32, then on TensorFlow.
@@ -30,9 +29,7 @@ def choose_engine(part, cache_dir=None):
 
 
 def _compare(part, images):
-    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one
-    line).
-    """
+    """The first engine whose features are near enough TensorFlow's float32: (kind, one line)."""
     expected = _features(part, engines.EXACT, images)
     kinds = [part.kind, (part.kind[0], 'float32')] if part.kind[1] != 'float32' else [part.kind]
     refused = []

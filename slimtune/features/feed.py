@@ -58,21 +58,17 @@ class CachedSteps:
 
 
 class Feed:
-    """The batches of a cache: which images a step sees is a function of seed and step alone, as in the
-    pipeline.
-    """
+    """The batches of a cache; as in the pipeline, a step's images depend on seed and step alone."""
 
     def __init__(self, cache, labels, batch_size, seed):
-        """labels: the tensor that the cache's labels are fed to. always: what every step is fed besides."""
-        self.always = {}
+        """labels: the tensor that the cache's labels are fed to."""
         self._cache, self._labels, self._size, self._seed = cache, labels, batch_size, seed
         self._epoch, self._order = None, None
 
     def __call__(self, step):
         """The feed of the step that follows `step` others: {tensor or its name: batch}."""
         chosen = np.array([self._image(place) for place in range(step * self._size, (step + 1) * self._size)])
-        feed = dict(self.always)
-        feed.update({name: array[chosen] for name, array in self._cache.features.items()})
+        feed = {name: array[chosen] for name, array in self._cache.features.items()}
         feed[self._labels] = self._cache.labels[chosen]
         return feed
 

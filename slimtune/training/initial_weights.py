@@ -1,102 +1,157 @@
-"""Where training starts from: the train folder itself, a checkpoint, published weights, or nothing."""
-from slimtune import options
+"""Where training starts from: the train folder itself, a checkpoint, published weights, or random weights."""
+import dataclasses
+
 from slimtune.checkpoints import checkpoint, matching, published
 from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restore, within
 from slimtune.errors import UserError
 from slimtune.nets.nets_factory import get_net
+from slimtune.options import RunFile, load_run, scopes
 from slimtune.runtime import slim, tf
 from slimtune.terminal import say, warn
 from slimtune.training.trainable import did_you_mean
 
 
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where training starts from. checkpoint: a Checkpoint, None for random weights. resumed: it is the train folder's own.
+
+    run: the RunFile of the training that is resumed, an empty one where none is.
+    """
+    checkpoint: object = None
+    resumed: bool = False
+    run: RunFile = RunFile({})
+
+    @property
+    def step(self):
+        """The number of steps done before."""
+        return self.checkpoint.step if self.resumed else 0
+
+
 def published_checkpoint(net_name, start, cache_dir):
-    """The downloaded weights of a net, for the folder form without a checkpoint; None where nobody published any, or the
-    user says what to train without. UserError names the command that gets them."""
+    """The prefix of a net's downloaded weights, for the folder form without a checkpoint.
+
+    None where nobody published any, or where the user says what to train without. Raises UserError with the command that
+    downloads them.
+    """
     found = published.find_weights(net_name, cache_dir)
     if found or start.trainable_scopes or not get_net(net_name).weights:
         return found
-    raise UserError('%s begins with published weights: %s. Or --checkpoint-path, or --trainable-scopes all to begin at random'
-                    % (net_name, published.how_to_get(net_name, cache_dir)))
+    raise UserError(f'{net_name} starts from published weights, which must be downloaded first: '
+                    f'{published.how_to_get(net_name, cache_dir)}. Or add --checkpoint-path CHECKPOINT, or '
+                    '--trainable-scopes all to start from random weights')
 
 
-def starting_points(train_dir, checkpoint_path):
-    """The checkpoint to resume from and the one to start from, as (Checkpoint or None, Checkpoint or None); one at most."""
-    latest = checkpoint.find_latest(train_dir)
-    if latest:
-        resumed = Checkpoint(latest)
-        say('Resuming from %s, step %d%s' % (latest, resumed.step, ', ignoring %s (--restart begins anew)' % checkpoint_path
-                                            if checkpoint_path else ''))
-        return resumed, None
-    return None, Checkpoint(checkpoint_path) if checkpoint_path else None
+def find_origin(options, class_names):
+    """The Origin of a training: the train folder unless --restart, else --checkpoint-path, else random weights.
+
+    options: TrainingOptions. class_names: of the data, by label. Raises UserError where the train folder's classes differ.
+    """
+    train_dir, path, restart = options.run.train_dir, options.start.checkpoint_path, options.start.restart
+    latest = None if restart else checkpoint.find_latest(train_dir)
+    if not latest:
+        return Origin(Checkpoint(path) if path else None)
+    origin = Origin(Checkpoint(latest), True, load_run(train_dir))
+    if origin.run.classes not in (None, class_names):
+        raise UserError(f'{train_dir} was trained on other classes ({", ".join(origin.run.classes[:12])}): choose '
+                        'another --train-dir, or --restart')
+    ignored = f', ignoring {path} (--restart starts over)' if path else ''
+    say(f'Resuming from {latest}, step {origin.step}{ignored}')
+    return origin
 
 
-def restored(net, resumed, warm, class_names, start):
-    """What is read from the checkpoint: {variable: its name there}. Says what is not, and why; UserError if it does not fit."""
-    if resumed:
-        return resumed_variables(net, resumed, len(class_names))
-    if not warm:
+def names_in_checkpoint(origin, net, class_names, start):
+    """What is read from the origin's checkpoint: {variable of the default graph: its name there}.
+
+    net: its record. start: options.Start. Prints what is not read, and why. Raises UserError where the checkpoint does not
+    fit the net.
+    """
+    if origin.resumed:
+        return _names_when_resumed(origin.checkpoint, net, len(class_names))
+    if not origin.checkpoint:
         return {}
-    variables = {v.op.name: v for v in slim.get_model_variables()}
-    for scope in options.scopes(start.checkpoint_exclude_scopes):
-        matches = [name for name in variables if within(name, [scope])]
-        if not matches:
-            raise UserError('no variable in --checkpoint-exclude-scopes %s%s' % (
-                scope, did_you_mean(scope, slim.get_model_variables())))
-        say('Not read from %s: %s, %d variables' % (warm.prefix, scope, len(matches)))
-    excluded = options.scopes(start.checkpoint_exclude_scopes)
-    variables = {name: v for name, v in variables.items() if not within(name, excluded)}
-    head = {name for name in variables if within(name, net.head)}
-    fitting, missing, differing = compare(warm, {name: v.shape.as_list() for name, v in variables.items()})
-    other_classes = options.load_run(warm.prefix).classes not in (None, class_names)
-    left = sorted(head if other_classes else head.intersection(missing + differing))
-    # Half a head is none: with its weights left out, its batch norm would be another head's.
-    left = sorted(head) if left else []
-    if left:
-        say('The head is not read from %s, %s: %s' % (
-            warm.prefix, 'its classes are others' if other_classes else 'its shapes differ' if head.intersection(differing)
-            else 'it is not there', ', '.join(left)))
-    missing, differing = ([name for name in names if name not in left] for names in (missing, differing))
+    saved = origin.checkpoint
+    excluded = _excluded(saved, start)
+    variables = {v.op.name: v for v in slim.get_model_variables() if not within(v.op.name, excluded)}
+    fitting, missing, differing = compare(saved, {name: v.shape.as_list() for name, v in variables.items()})
+    head = _head_left_out(saved, net, class_names, variables, missing, differing)
+    missing = [name for name in missing if name not in head]
+    differing = [name for name in differing if name not in head]
     if differing:
-        raise matching.explain_mismatch(warm, net, differing=differing)
+        raise matching.explain_mismatch(saved, net, differing=differing)
     if missing and not (start.ignore_missing_vars and fitting):
         raise matching.explain_mismatch(
-            warm, net, missing=missing, remedy='--ignore-missing-vars gives them random values')
+            saved, net, missing=missing, remedy='--ignore-missing-vars gives them random values')
     if missing:
-        warn('%d variables are not in %s and begin at random: %s' % (len(missing), warm.prefix, ', '.join(missing[:5])))
-    return with_averages({variables[name]: name for name in fitting if name not in left})
+        warn(f'{len(missing)} variables are not in {saved.prefix} and start at random: {", ".join(missing[:5])}')
+    return _with_averages({variables[name]: name for name in fitting if name not in head})
 
 
-def with_averages(names):
-    """`names` ({variable: its name in the checkpoint}), and the moving averages that it lacks begin at their weights."""
+def _excluded(saved, start):
+    """The scopes of --checkpoint-exclude-scopes. Prints what they hold; raises UserError for one that holds nothing."""
+    variables = slim.get_model_variables()
+    excluded = scopes(start.checkpoint_exclude_scopes)
+    for scope in excluded:
+        count = sum(within(v.op.name, [scope]) for v in variables)
+        if not count:
+            raise UserError(f'no variable in --checkpoint-exclude-scopes {scope}{did_you_mean(scope, variables)}')
+        say(f'Not read from {saved.prefix}: {scope}, {count} variables')
+    return excluded
+
+
+def _head_left_out(saved, net, class_names, variables, missing, differing):
+    """The names of the head's variables where the head is not read, which is printed with the reason; else [].
+
+    All of them or none: without its weights, the head's batch norm would be another head's.
+    """
+    head = sorted(name for name in variables if within(name, net.head))
+    if load_run(saved.prefix).classes not in (None, class_names):
+        reason = 'its classes differ'
+    elif set(head).intersection(differing):
+        reason = 'its shapes differ'
+    elif set(head).intersection(missing):
+        reason = 'it is not in there'
+    else:
+        return []
+    if head:
+        say(f'The head is not read from {saved.prefix}, because {reason}: {", ".join(head)}')
+    return head
+
+
+def _with_averages(names):
+    """`names` ({variable: its name in the checkpoint}), and the moving averages that it lacks start at their weights."""
     sources = {v.op.name + AVERAGE: name for v, name in names.items()}
     averages = {v: sources[v.op.name] for v in tf.global_variables() if v.op.name in sources}
     averages.update(names)
     return averages
 
 
-def resumed_variables(net, resumed, num_classes):
-    """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) begins afresh."""
-    classes = matching.count_classes(resumed, net)
+def _names_when_resumed(saved, net, num_classes):
+    """Everything that the train folder's checkpoint holds; what it lacks (another optimizer's slots) starts afresh."""
+    classes = matching.count_classes(saved, net)
     if classes not in (None, num_classes):
-        raise UserError('%s has %d classes, but the data has %d: choose another --train-dir, or --restart'
-                        % (resumed.prefix, classes, num_classes))
+        raise UserError(f'{saved.prefix} has {classes} classes, but the data has {num_classes}: choose another --train-dir, '
+                        'or --restart')
     variables = {v.op.name: v for v in tf.global_variables()}
     needed = {v.op.name for v in slim.get_model_variables()}
-    fitting, missing, differing = compare(resumed, {name: v.shape.as_list() for name, v in variables.items()})
+    fitting, missing, differing = compare(saved, {name: v.shape.as_list() for name, v in variables.items()})
     for problem, names in (('differing', differing), ('missing', missing)):
         if needed.intersection(names):
-            raise matching.explain_mismatch(resumed, net, **{problem: sorted(needed.intersection(names))})
+            raise matching.explain_mismatch(saved, net, **{problem: sorted(needed.intersection(names))})
     if missing:
-        say('New since that checkpoint, begun afresh: %s%s' % (', '.join(missing[:3]), ', …' if len(missing) > 3 else ''))
-    return with_averages({variables[name]: name for name in fitting})
+        more = ', …' if len(missing) > 3 else ''
+        say(f'Not in that checkpoint, started afresh: {", ".join(missing[:3])}{more}')
+    return _with_averages({variables[name]: name for name in fitting})
 
 
 def initializer(saved, names):
-    """Gives the net's variables what they begin with: a function of a session. names: see `restored`."""
-    initialize = tf.variables_initializer(slim.get_model_variables())
+    """A function of a session that gives the net's variables their first values. saved: Checkpoint or None. names: see
+    names_in_checkpoint."""
+    model_variables = slim.get_model_variables()
+    initialize = tf.variables_initializer(model_variables)
+    of_model = {v.op.name for v in model_variables}
 
     def run(session):
         session.run(initialize)
         if names:
-            restore(session, saved, {v: name for v, name in names.items() if v in slim.get_model_variables()})
+            restore(session, saved, {v: name for v, name in names.items() if v.op.name in of_model})
     return run

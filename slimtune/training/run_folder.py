@@ -1,21 +1,136 @@
-"""The train folder: what an earlier run left in it."""
+"""The train folder: what of it training may touch, what an earlier run left in it, and a disk that fills."""
+import contextlib
+import errno
 import itertools
 import os
+import re
 
 from slimtune.checkpoints import checkpoint
+from slimtune.datasets import labels
+from slimtune.errors import UserError
+from slimtune.options import load_run
+from slimtune.runtime import tf
+from slimtune.storage import locks
 from slimtune.terminal import say
 
-
-def set_aside(train_dir):
-    """Renames a train folder that holds anything, so that training begins anew and nothing is lost."""
-    if os.path.isdir(train_dir) and os.listdir(train_dir):
-        folder = os.path.normpath(train_dir)
-        kept = next('%s.before-%d' % (folder, n) for n in itertools.count(1) if not os.path.exists('%s.before-%d' % (folder, n)))
-        os.rename(folder, kept)
-        say('Beginning anew; what %s held is now %s' % (folder, kept))
+_CHECKPOINT = re.compile(r'model\.ckpt-\d+(\.(index|meta|data-\d{5}-of-\d{5}))?')       # slim's names, and ours
+#: What a kill or a full disk leaves of a file that was being written.
+_UNFINISHED = re.compile(r'model\.ckpt-\d+\..*\.tempstate\d+|(graph\.pbtxt|checkpoint|model\.ckpt-\d+\.meta)\.tmp\w+'
+                         r'|\.(run\.json|labels?\.txt)\.\w+\.part')
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def keep_older(saver, train_dir):
-    """Lets the saver know the checkpoints of earlier runs, so that the last five of all remain. Their folder may be a copy
-    of another: those of the other stay."""
-    saver.recover_last_checkpoints(checkpoint.listed(train_dir))
+@contextlib.contextmanager
+def locked(train_dir):
+    """A context in which no other process trains in the folder, which is made where there is none.
+
+    An empty folder that was made here is removed at the end. Raises UserError that names the other process.
+    """
+    made = not os.path.isdir(train_dir)
+    os.makedirs(train_dir, exist_ok=True)
+    lock = locks.acquire(train_dir)
+    if lock is None:
+        raise UserError(f'{_owner(train_dir)} trains in {train_dir}: wait for it to end, or choose another --train-dir')
+    try:
+        with lock:
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            if made:
+                os.rmdir(train_dir)
+
+
+def _owner(folder):
+    """The process that holds the lock on a folder, for a message. Linux lists them: '1: FLOCK ADVISORY WRITE PID
+    DEVICE:INODE ...'."""
+    inode = os.stat(folder).st_ino
+    with contextlib.suppress(OSError), open('/proc/locks', encoding='ascii') as f:
+        for line in f:
+            fields = line.split()
+            if fields[1] == 'FLOCK' and fields[5].rpartition(':')[2] == str(inode):
+                return f'process {fields[4]}'
+    return 'another process'
+
+
+def is_train_folder(folder):
+    """Whether slimtune or slim trained in a folder: it holds their checkpoints, or a run.json of a training."""
+    if any(_CHECKPOINT.fullmatch(name) for name in os.listdir(folder)):
+        return True
+    try:
+        return load_run(folder).path is not None
+    except UserError:
+        return False
+
+
+def check(train_dir, class_names):
+    """Raises UserError where training would replace files that are the user's own."""
+    if not os.path.isdir(train_dir) or is_train_folder(train_dir):
+        return
+    contents = {'label.txt': labels.text_plain(class_names), 'labels.txt': labels.text_numbered(class_names), 'run.json': None}
+    for name, content in contents.items():
+        path = os.path.join(train_dir, name)
+        if os.path.exists(path) and not _holds(path, content):
+            raise UserError(f'{path} is not of a training, and training would replace it: choose another --train-dir')
+
+
+def _holds(path, content):
+    with open(path, 'rb') as f:
+        return content is not None and f.read() == content.encode('utf-8')
+
+
+def check_restart(train_dir, dataset):
+    """Raises UserError where --restart must not rename the train folder: it is not one, or something in it is in use."""
+    if not os.path.isdir(train_dir) or not os.listdir(train_dir):
+        return
+    if not is_train_folder(train_dir):
+        raise UserError(f'--restart renames a train folder, but {train_dir} holds no training: choose another --train-dir')
+    for path in [os.getcwd(), *dataset.data_sources]:
+        if _inside(path, train_dir):
+            raise UserError(f'--restart cannot rename {train_dir}, because {path} is in use: choose another --train-dir')
+
+
+def set_aside(train_dir, path=None):
+    """Renames a train folder that holds anything, so that training starts over and nothing is lost. See check_restart.
+
+    Returns where the file `path` is afterwards, which may lie in that folder.
+    """
+    if not os.path.isdir(train_dir) or not os.listdir(train_dir):
+        return path
+    folder = os.path.normpath(train_dir)
+    names = (f'{folder}.before-{n}' for n in itertools.count(1))
+    moved = next(name for name in names if not os.path.lexists(name))
+    if path and _inside(path, folder):
+        path = os.path.join(moved, os.path.relpath(os.path.realpath(path), os.path.realpath(folder)))
+    try:
+        os.rename(folder, moved)
+    except OSError as e:        # a mount point, or a folder that may not be renamed
+        raise UserError(f'--restart cannot rename {folder} ({e.strerror}): choose another --train-dir')
+    say(f'Starting over; the previous run was moved to {moved}')
+    return path
+
+
+def _inside(path, folder):
+    """Whether a path lies in a folder, or is it; links are followed."""
+    return (os.path.realpath(path) + os.sep).startswith(os.path.realpath(folder) + os.sep)
+
+
+def sweep(train_dir):
+    """Removes the unfinished files of a training that was killed, or whose disk was full."""
+    for name in os.listdir(train_dir):
+        if _UNFINISHED.fullmatch(name):
+            os.remove(os.path.join(train_dir, name))
+
+
+@contextlib.contextmanager
+def writing(train_dir):
+    """A context in which a full disk is one line that names the folder and what to do."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as e:
+        reason = next((text for text in map(os.strerror, _FULL) if text in str(e)), None)
+        if not reason:
+            raise
+        latest = checkpoint.find_latest(train_dir)
+        continues = f'it goes on from {latest}' if latest else 'it starts over'
+        raise UserError(f'{train_dir} cannot be written ({reason}): make room, then type the same command again, and '
+                        f'{continues}; or choose another --train-dir')

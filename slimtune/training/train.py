@@ -1,12 +1,10 @@
-"""The page that trains: data, where it starts from, net and loss, optimizer, restoring, the loop."""
-import dataclasses
-import functools
+"""The page that trains: data, where it starts from, net and loss, optimizer, restoring, what feeds it, the loop."""
+import contextlib
 import os
-import random
 
-from slimtune import options
+from slimtune import options as option_groups
 from slimtune.checkpoints import checkpoint
-from slimtune.checkpoints.checkpoint import restore
+from slimtune.checkpoints.checkpoint import Checkpoint, restore
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.features.cut import IMAGES, hangs_on
@@ -16,157 +14,145 @@ from slimtune.images import input_pipeline
 from slimtune.images.model_input import inputs_of
 from slimtune.nets import nets_factory
 from slimtune.runtime import device, quick_gradients, session_config, slim, tf, trains_in_bfloat16
-from slimtune.terminal import next_step, say, stopping
-from slimtune.training import initial_weights, losses, run_folder
-from slimtune.training import schedule as schedules
-from slimtune.training.batch_norm import moving
-from slimtune.training.loop import CHECKPOINTS_KEPT, event_files, loop, measured_again, not_finite, saving
-from slimtune.training.trainable import frozen_by, trainable_scopes, variables_to_train
+from slimtune.terminal import say, stopping, warn
+from slimtune.training import batch_norm, initial_weights, losses, run_folder, schedule
+from slimtune.training.loop import Step, event_files, hooks, loop
+from slimtune.training.saver import Saver, reading, watch
+from slimtune.training.trainable import frozen_by, moving_statistics, trainable_scopes, variables_to_train
+from slimtune.training.training_options import with_schedule, with_scopes
 
-# The folder form's defaults: (epochs, at least so many steps) and rate, for a head on cached features and for all else
-CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.006
-EPOCHS, RATE = (30, 400), 0.001
 WEIGHT_DECAY = 0.00004
 
 
-def train(data_options, net_options, start, run_options, schedule, optimizer, cache, engine_options, machines, folder_form=False):
-    """Trains until the steps are done or it is told to stop, and returns the last checkpoint's prefix.
+def train(options):
+    """Fine-tunes a net until its steps are done and returns the prefix of the last checkpoint.
 
-    The arguments are the dataclasses of options. folder_form: the head alone is trained where nothing else is said and
-    there is a checkpoint, and steps come from the data.
+    options: a TrainingOptions. Raises UserError for what the user can mend, before anything in the train folder is changed
+    where that is possible; KeyboardInterrupt where it was told to stop, once it has saved.
     """
     # Data
-    dataset = dataset_factory.get_dataset(data_options.dataset_name, data_options.dataset_split_name,
-                                          data_options.dataset_dir)
-    input_pipeline.check_labels(dataset, data_options.labels_offset)
-    class_names = dataset.class_names[data_options.labels_offset:]
-    net = nets_factory.get_net(net_options.model_name)
-    inputs = inputs_of(net, net_options, run_options.train_image_size, dataset.channels,
-                       data_options.labels_offset)
+    data, run, train_dir = options.data, options.run, options.run.train_dir
+    dataset = dataset_factory.get_dataset(data.dataset_name, data.dataset_split_name, data.dataset_dir)
+    check_records = watch(dataset)
+    input_pipeline.check_labels(dataset, data.labels_offset)
+    class_names = dataset.class_names[data.labels_offset:]
+    net = nets_factory.get_net(options.net.model_name)
+    inputs = inputs_of(net, options.net, run.train_image_size, dataset.channels, data.labels_offset)
 
-    # Where it starts from: the train folder, else a checkpoint, else random weights
-    if start.restart:
-        run_folder.set_aside(run_options.train_dir)
-    resumed, warm = initial_weights.starting_points(run_options.train_dir, start.checkpoint_path)
-    before = options.load_run(run_options.train_dir) if resumed else options.RunFile({})
-    if before.classes not in (None, class_names):
-        raise UserError('%s was trained on other classes (%s): choose another --train-dir, or --restart'
-                        % (run_options.train_dir, ', '.join(before.classes[:12])))
-    seed = run_options.seed if before.seed is None else before.seed
-    seed = random.randrange(1 << 31) if seed is None else seed
-    step = resumed.step if resumed else 0
-    if folder_form and not start.trainable_scopes:
-        begun_with = before.options.get('trainable_scopes')
-        start = dataclasses.replace(start, trainable_scopes=begun_with or ('head' if start.checkpoint_path else 'all'))
-    scopes = trainable_scopes(net, start.trainable_scopes)
-    frozen = frozen_by(scopes) if start.batch_norm == 'frozen' else None
-    caching = bool(frozen) and cache.feature_cache == 'on'
-    total = run_options.max_number_of_steps
-    if folder_form:
-        total, schedule = defaults(total, schedule, caching, dataset.num_samples / run_options.batch_size)
-    if total is not None and step >= total:
-        say('%s is trained: step %d of %d. More: --max-number-of-steps %d. Anew: --restart' % (
-            run_options.train_dir, step, total, 2 * total))
-        return resumed.prefix
+    # Where it starts from, what is trained, and for how long
+    if options.start.restart:
+        run_folder.check_restart(train_dir, dataset)
+    else:
+        run_folder.check(train_dir, class_names)
+    origin = initial_weights.find_origin(options, class_names)
+    options = with_scopes(options, origin)
+    scopes = trainable_scopes(net, options.start.trainable_scopes)
+    frozen = frozen_by(scopes) if options.start.batch_norm == 'frozen' else None
+    caching = bool(frozen) and options.cache.feature_cache == 'on'
+    options = with_schedule(options, origin, caching, dataset.num_samples)
+    run, total = options.run, options.run.max_number_of_steps
+    if total is not None and origin.step >= total:
+        say(f'{train_dir} is trained: step {origin.step} of {total}. To train more: --max-number-of-steps {2 * total}. '
+            'To start over: --restart')
+        return origin.checkpoint.prefix
 
     # Net and loss
-    with tf.Graph().as_default():
-        tf.set_random_seed(seed)
+    with tf.Graph().as_default(), contextlib.ExitStack() as stack:
+        tf.set_random_seed(run.seed)
         global_step = tf.train.create_global_step()
         with tf.device('/cpu:0'):
             images, image_labels = input_pipeline.training_batches(
-                dataset, inputs, run_options.batch_size, seed, step, run_options.num_preprocessing_threads,
-                run_options.num_readers)
+                dataset, inputs, run.batch_size, run.seed, origin.step, run.num_preprocessing_threads,
+                run.num_readers)
             images = tf.placeholder_with_default(images, [None] + images.shape.as_list()[1:], IMAGES)
-        decay = optimizer.weight_decay
-        if decay is None:
-            decay = tf.placeholder_with_default(before.options.get('weight_decay', WEIGHT_DECAY), [])
-        network_fn = nets_factory.get_network_fn(net.name, len(class_names), decay, True, frozen, seed)
+        weight_decay = options.optimizer.weight_decay
+        if weight_decay is None:        # a variable: what it is chosen by is known only once the net and its features are
+            weight_decay = tf.get_variable('weight_decay', [], trainable=False, collections=[])
+        network_fn = nets_factory.get_network_fn(net.name, len(class_names), weight_decay, True, frozen, run.seed)
         with quick_gradients():
             logits, end_points = network_fn(images)
-        cross_entropies = losses.losses(logits, end_points, image_labels, len(class_names), optimizer.label_smoothing)
+        cross_entropies = losses.losses(logits, end_points, image_labels, len(class_names), options.optimizer.label_smoothing)
         trained = variables_to_train(scopes)
-        # Of slim's loss, the decay of frozen weights and the entropy of a frozen head are shares that training cannot change.
+        # The decay of frozen weights and the cross entropy of a frozen head are shares that training cannot change.
         total_loss = tf.add_n([loss for loss in cross_entropies + tf.losses.get_regularization_losses()
                                if not frozen or hangs_on(loss, trained)])
         accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), image_labels), tf.float32))
 
         # Optimizer
-        rate = schedules.learning_rate(schedule, run_options.batch_size, dataset.num_samples, global_step, total)
-        train_op = training_step(schedules.optimizer(optimizer, rate), total_loss, trained, global_step,
-                                 optimizer.moving_average_decay)
+        rate = schedule.learning_rate(options.schedule, run.batch_size, dataset.num_samples, global_step, total)
+        train_op = training_step(schedule.optimizer(options.optimizer, rate), total_loss, trained, global_step,
+                                 options.optimizer.moving_average_decay)
         for tag, value in (('learning_rate', rate), ('total_loss', total_loss), ('accuracy', accuracy),
                            ('cross_entropy', cross_entropies[-1])):
             tf.summary.scalar(tag, value)
-        for variable in slim.get_model_variables() if run_options.histograms else ():
+        for variable in slim.get_model_variables() if run.histograms else ():
             tf.summary.histogram(variable.op.name, variable)
 
         # Restoring
-        say('%s on %s: %d images, %d classes, %d of %d variables trained%s' % (
-            net.name, device(machines.clone_on_cpu), dataset.num_samples, len(class_names), len(trained),
-            len(tf.trainable_variables()), ' (%s)' % ', '.join(scopes) if scopes else ''))
-        names = initial_weights.restored(net, resumed, warm, class_names, start)
+        only = f' ({", ".join(scopes)})' if scopes else ''
+        say(f'{net.name} on {device(options.machines.clone_on_cpu)}: {dataset.num_samples} images, {len(class_names)} classes, '
+            f'{len(trained)} of {len(tf.trainable_variables())} variables trained{only}')
+        names = initial_weights.names_in_checkpoint(origin, net, class_names, options.start)
 
         # What feeds the steps: the pipeline, or the features of what is frozen, computed once
         fed = prepare(
             TrainingGraph(images, image_labels, logits, total_loss, trained,
-                          initial_weights.initializer(resumed or warm, names), evaluating(net, class_names)),
-            TrainingData(dataset, held_out(dataset), inputs, run_options.batch_size, seed),
-            cache, engine_options) if caching else None
-        if optimizer.weight_decay is None:
-            optimizer = dataclasses.replace(optimizer, weight_decay=chosen_decay(fed, seed, before))
-            if fed:
-                fed.feed.always[decay] = optimizer.weight_decay
-        saver = tf.train.Saver(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
-        ready = tf.constant([], tf.string)      # asking each variable whether it has its value takes longer than giving it
-        scaffold = tf.train.Scaffold(
-            saver=saver, ready_op=ready, ready_for_local_init_op=ready,
-            init_fn=lambda _, session: names and restore(session, resumed or warm, names))
+                          initial_weights.initializer(origin.checkpoint, names), evaluating(net, class_names)),
+            TrainingData(dataset, held_out(dataset), inputs, run.batch_size, run.seed),
+            options.cache, options.engine) if caching else None
+        if options.optimizer.weight_decay is None:
+            options = options.changed('optimizer', weight_decay=chosen_decay(fed, run.seed))
+        bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
+        check_records()
+
+        # The train folder: from here on it is written
+        saved = origin.checkpoint
+        if options.start.restart:
+            moved = run_folder.set_aside(train_dir, saved and saved.prefix)
+            if saved and moved != saved.prefix:
+                saved, options = Checkpoint(moved), options.changed('start', checkpoint_path=moved)
+            stack.enter_context(run_folder.locked(train_dir))      # the lock on the old folder moved with it
+        os.makedirs(train_dir, exist_ok=True)
+        stack.enter_context(run_folder.writing(train_dir))
+        run_folder.sweep(train_dir)
+        option_groups.save_run(train_dir, options.for_run_file(), classes=class_names, seed=run.seed, image_size=inputs.size,
+                               channels=inputs.channels)
+        labels.write_folder(train_dir, class_names)
 
         # The loop
-        os.makedirs(run_options.train_dir, exist_ok=True)
-        run_folder.keep_older(saver, run_options.train_dir)
-        data_options = dataclasses.replace(data_options, **{
-            name: os.path.abspath(getattr(data_options, name)) for name in ('dataset_dir', 'dataset_module')
-            if getattr(data_options, name)})
-        options.save_run(
-            run_options.train_dir, [data_options, net_options, start, run_options, schedule, optimizer, cache, engine_options],
-            classes=class_names, seed=seed, image_size=inputs.size, channels=inputs.channels)
-        labels.write_folder(run_options.train_dir, class_names)
-        diverged = functools.partial(not_finite, schedule.learning_rate, run_options.train_dir)
-        changing = [v for v in slim.get_model_variables() if not (frozen and frozen(v.op.name))]
-        hooks = saving(run_options, saver, diverged, changing)
-        bfloat16 = not fed and in_bfloat16(engine_options.precision, net, folder_form)
-        creator = tf.train.ChiefSessionCreator(scaffold, config=session_config(machines.clone_on_cpu, bfloat16, fed=bool(fed)))
-        with input_pipeline.explain_errors(run_options.batch_size), stopping() as stop, event_files(), \
-                tf.train.MonitoredSession(creator, hooks) as session:
-            step = loop(session, train_op, total_loss, global_step, step, total, stop, diverged, run_options, fed)
-            statistics = moving(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) if folder_form else {}
-            if statistics and step == total:
-                session.run_step_fn(functools.partial(measured_again, statistics, run_options, dataset.num_samples, saver, step))
-    prefix = checkpoint.find(run_options.train_dir)
-    say('Saved step %d: %s' % (step, prefix))
+        def initialize(_, session):
+            if names:
+                restore(session, saved, names)
+            if isinstance(weight_decay, tf.Variable):
+                batch_norm.assign(session, {weight_decay: options.optimizer.weight_decay})
+
+        statistics = moving_statistics(frozen)
+        saver = Saver(options, trained + statistics, check_records)
+        saver.recover(train_dir)
+        ready = tf.constant([], tf.string)      # asking each variable whether it has its value takes longer than giving it
+        scaffold = tf.train.Scaffold(saver=saver, ready_op=ready, ready_for_local_init_op=ready, init_fn=initialize)
+        config = session_config(options.machines.clone_on_cpu, bfloat16, fed=bool(fed))
+        with tf.control_dependencies([train_op]):
+            step = Step(train_op, total_loss, global_step.read_value(), options, fed)
+        remeasure = measuring(statistics, step, saver, dataset.num_samples) if options.folder_form and statistics else None
+        with input_pipeline.explain_errors(run.batch_size), reading(check_records), stopping() as stop, event_files(), \
+                tf.train.MonitoredSession(tf.train.ChiefSessionCreator(scaffold, config=config), hooks(run, saver)) as session:
+            done = loop(session, step, origin.step, stop)
+            if remeasure and done == total:
+                session.run_step_fn(remeasure)
+    prefix = checkpoint.find(train_dir)
+    say(f'Saved step {done}: {prefix}')
     if stop.wanted:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
-    next_step('eval', run_options.train_dir)
     return prefix
 
 
-def defaults(total, schedule, caching, batches):
-    """The steps and the schedule of the folder form, where they were left open. batches: in one epoch."""
-    epochs, least = CACHED_EPOCHS if caching else EPOCHS
-    total = total or max(least, int(epochs * batches))
-    if schedule.learning_rate is None:
-        schedule = dataclasses.replace(schedule, learning_rate=CACHED_RATE if caching else RATE)
-    return total, schedule
+def chosen_decay(fed, seed):
+    """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's.
 
-
-def chosen_decay(fed, seed, before):
-    """The weight decay where it was left open: for a linear head on cached features by cross-validation, else slim's."""
-    known = before.options.get('weight_decay')
-    if known is not None:
-        return known
+    fed: CachedSteps, or None.
+    """
     if not fed or fed.vectors is None:
         return WEIGHT_DECAY
     try:
@@ -194,8 +180,10 @@ def in_bfloat16(precision, net, folder_form):
     """Whether the whole net is trained in bfloat16: where asked for, and in the folder form where it is faster."""
     if precision == 'bfloat16' and not trains_in_bfloat16():
         raise UserError('training in bfloat16 needs TensorFlow 2 and a CPU with AVX512-BF16 or AMX: --precision float32')
-    depthwise = net.builder.split(':')[0] in ('mobilenet', 'nasnet')       # too small a product a channel: slower
-    chosen = precision == 'bfloat16' or precision == 'auto' and folder_form and not depthwise and trains_in_bfloat16()
+    # Depthwise convolutions have too few products per channel: bfloat16 is slower there.
+    depthwise = net.builder.split(':')[0] in ('mobilenet', 'nasnet')
+    faster = folder_form and not depthwise and trains_in_bfloat16()
+    chosen = precision == 'bfloat16' or precision == 'auto' and faster
     if chosen:
         say('Computing in bfloat16; weights and checkpoints stay float32 (--precision float32 for all of it)')
     return chosen
@@ -213,3 +201,28 @@ def evaluating(net, class_names):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             return nets_factory.get_network_fn(net.name, len(class_names))(images)[0]
     return evaluate
+
+
+def measuring(statistics, step, saver, num_images):
+    """What measures batch norm's statistics again after the last step: a function for run_step_fn.
+
+    statistics: the variables. step: the loop's Step. Warns about layers whose statistics cannot be measured.
+    """
+    layers, missing = batch_norm.find_layers(statistics, tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+    averages = batch_norm.averages_of(slim.get_model_variables())
+    batch_size = step.options.run.batch_size
+    count = batch_norm.num_batches(batch_size, num_images)
+    if missing:
+        warn(f'the statistics of {len(missing)} batch norm layers stay as the steps leave them, because this TensorFlow updates '
+             f'them in an unknown way: {", ".join(missing[:3])}')
+
+    def feeds():
+        return (step.fed.feed(n) if step.fed else {} for n in range(count))
+
+    def measure_and_save(step_context):
+        session, total = step_context.session, step.options.run.max_number_of_steps
+        batch_norm.measure_again(session, layers, feeds, batch_size, averages)
+        if any(checkpoint.step_of(prefix) == total for prefix in saver.last_checkpoints):     # saved before it was measured
+            saver.save(session, os.path.join(step.options.run.train_dir, 'model.ckpt'), total)
+        say(f'Statistics of {len(layers)} batch norm layers measured again on {count} batches of training images')
+    return measure_and_save

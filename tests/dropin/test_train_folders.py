@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from slimtune.inference import engines
+from slimtune.inference import engines, graph_file
 from slimtune.nets import nets_factory
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import slim, tf
@@ -87,7 +87,7 @@ def test_predict_gives_slims_probabilities(running, folder, name, flags, correct
         classes = f.read().split()
     predictions = {}
     for row in [json.loads(line) for line in printed.splitlines() if line.startswith('{')]:
-        named = {one['name']: one['probability'] for one in row['classes']}
+        named = {one['class']: one['probability'] for one in row['predictions']}
         predictions['/'.join(row['file'].split('/')[-2:])] = [named[one] for one in classes]
     assert largest_difference(predictions, expected[name]['probabilities']) <= 0.02
 
@@ -117,13 +117,13 @@ def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, corr
              for sample_image in expected[name]['probabilities']}
     bundle = tmp_path / 'bundle'
 
-    engine = engines.load(engines.read_graph(str(bundle / 'frozen.pb')))
+    engine = engines.load(graph_file.read_graph(str(bundle / 'frozen.pb')))
     frozen = engine.run(decoded_as_slim_does(list(paths.values())))[1]
     assert largest_difference(dict(zip(paths, frozen)), expected[name]['probabilities']) <= 0.001
 
     sample_images = [read(path) for path in paths.values()]
     with tf.Graph().as_default(), tf.Session() as session:
-        tf.import_graph_def(engines.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
+        tf.import_graph_def(graph_file.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
         encoded = session.run('probabilities:0', {'encoded:0': sample_images})
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ['serve'], str(bundle / 'saved_model'))
@@ -217,19 +217,19 @@ def test_training_goes_on_with_slims_steps_and_slots(copied, here, flowers, valu
     folder = copied('head_rmsprop')
     before = values(folder)
     printed = go_on(here, flowers, folder, 602, *HEAD)
-    assert 'Resuming from %s/model.ckpt-600, step 600' % folder in printed and 'begun afresh' not in printed
+    assert 'Resuming from %s/model.ckpt-600, step 600' % folder in printed and 'started afresh' not in printed
     assert 'global step 601: loss' in printed and 'global step 602: loss' in printed
     after = values(folder)
     assert set(after) == set(before) and after['global_step'] == 602
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed == {name for name in before if name == 'global_step' or '/Logits/Conv2d_1c_1x1/' in name}
 
-    # The slots act: with the same weights and slots begun afresh, the same batches lead elsewhere.
+    # The slots act: with the same weights and slots started afresh, the same batches lead elsewhere.
     without = tmp_path / 'without'
     without.mkdir()
     save_variables({name: value for name, value in before.items() if 'RMSProp' not in name},
                    without / 'model.ckpt-600')
-    assert 'begun afresh' in go_on(here, flowers, without, 602, *HEAD)
+    assert 'started afresh' in go_on(here, flowers, without, 602, *HEAD)
     weights = 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'
     assert not np.allclose(values(without)[weights], after[weights], atol=1e-6)
 
@@ -239,7 +239,7 @@ def test_training_goes_on_with_slims_averages(copied, here, flowers, values):
     before = values(folder)
     printed = go_on(here, flowers, folder, 201, '--optimizer=momentum', '--label_smoothing=0.1',
                     '--learning_rate=0.01', '--batch-norm=update', *AVERAGES)
-    assert 'begun afresh' not in printed
+    assert 'started afresh' not in printed
     after = values(folder)
     assert set(after) == set(before) and after['global_step'] == 201
     for name in ('MobilenetV1/Logits/Conv2d_1c_1x1/weights', 'MobilenetV1/Conv2d_0/BatchNorm/moving_mean'):

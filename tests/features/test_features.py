@@ -1,6 +1,4 @@
-"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed
-twice.
-"""
+"""Cached features: those of the plain path, complete checkpoints, nothing computed twice."""
 import os
 import re
 import shutil
@@ -122,7 +120,7 @@ def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, backbone, 
     last = 'MobilenetV1/Conv2d_13,MobilenetV1/Logits'
     said = train('last', '--max_number_of_steps', 4, '--trainable_scopes', last)
     assert re.search(r'Features of \d+ images', said)
-    assert re.search(r'step 4: [\d.]+% of the held-out images right', said)
+    assert re.search(r'step 4: [\d.]+% of the held-out images correct', said)
     before, after = values(backbone / 'backbone'), values(tmp_path / 'last')
     model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
     moved = {name for name in model if not np.array_equal(before[name], after[name])}
@@ -137,7 +135,7 @@ def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, backbone, 
 def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, backbone, tmp_path):
     said = train('head', '--max_number_of_steps', 20, '--moving_average_decay', 0.9)
     assert re.search(r'Features of \d+ images: [\d.]+ MB in %s' % re.escape(str(tmp_path / 'cache')), said)
-    assert re.search(r'step 20: [\d.]+% of the held-out images right', said)
+    assert re.search(r'step 20: [\d.]+% of the held-out images correct', said)
     before, after = values(backbone / 'backbone'), values(tmp_path / 'head')
     assert after['global_step'] == 20
     model = [name for name in before if name.startswith('MobilenetV1') and '/RMSProp' not in name]
@@ -235,5 +233,5 @@ def test_the_default_head_is_as_good_as_a_tuned_probe(real_data, slimtune, tmp_p
     said = slimtune('train', 'pic', '--model', net, '--train-image-size', size,
                     '--checkpoint-path', checkpoint, SLIMTUNE_CACHE=str(tmp_path / 'cache')).output
     assert 'Weight decay' in said
-    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out images right', said).group(1)) / 100
+    accuracy = float(re.search(r'step 2000: ([\d.]+)% of the held-out images correct', said).group(1)) / 100
     assert accuracy >= max(least, probe(tmp_path / 'cache') - 0.01)

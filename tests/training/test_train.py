@@ -139,14 +139,6 @@ def test_lines_come_as_often_as_asked_and_quiet_says_nothing(records, here):
     assert here(*words + ['--max_number_of_steps=7', '--quiet']) == ''
 
 
-def test_restart_begins_anew_and_keeps_what_was_there(records, here, values):
-    words = ['train', '--model=lenet', '--batch_size=2', '--train_dir=there'] + records
-    here(*words + ['--max_number_of_steps=3'])
-    said = here(*words + ['--max_number_of_steps=2', '--restart'])
-    assert 'what there held is now there.before-1' in said and 'Resuming' not in said
-    assert values('there')['global_step'] == 2 and values('there.before-1')['global_step'] == 3
-
-
 def test_the_last_five_checkpoints_remain_over_several_runs_in_a_folder_that_moved(records, here, tmp_path):
     words = ['train', '--model=lenet', '--batch_size=2', '--train_dir=%s' % (tmp_path / 'first')] + records
     for steps in (1, 2, 3):

@@ -107,7 +107,7 @@ def test_a_checkpoint_path_is_not_silently_ignored_when_resuming(place, here):
     shutil.copytree(str(place / 'pic'), 'pic')
     shutil.copytree(str(place / 'whole'), 'there')
     said = here('train', '--train_dir=there', '--checkpoint_path=some/weights.ckpt', '--max_number_of_steps=25', *FLAGS)
-    assert 'Resuming from there/model.ckpt-24, step 24, ignoring some/weights.ckpt (--restart begins anew)' in said
+    assert 'Resuming from there/model.ckpt-24, step 24, ignoring some/weights.ckpt (--restart starts over)' in said
 
 
 def test_a_folder_that_was_moved_resumes_from_its_own_checkpoint_and_not_from_where_it_was(place, here, values):
@@ -136,7 +136,7 @@ def test_other_classes_are_refused_and_another_optimizer_begins_afresh(place, he
     shutil.copytree(str(place / 'pic'), 'pic')
     shutil.copytree(str(place / 'whole'), 'there')
     said = here('train', '--train_dir=there', '--max_number_of_steps=25', *FLAGS, '--optimizer=momentum')
-    assert 'begun afresh: ' in said and '/Momentum' in said
+    assert 'started afresh: ' in said and '/Momentum' in said
     for name in ('dataset.json', 'labels.txt'):
         os.remove('pic/' + name)
     with open('pic/label.txt', 'w') as f:

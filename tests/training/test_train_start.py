@@ -68,7 +68,7 @@ def test_a_layer_that_is_trained_moves_its_own_statistics_only(here, published, 
 def test_the_head_is_left_out_where_classes_differ_and_kept_where_they_are_the_same(here, published, values, tmp_path):
     before = published('lenet', 7)
     said = here(*LENET + ['--train_dir=a', '--checkpoint_path=lenet.ckpt', '--learning_rate=0'])
-    assert ('The head is not read from lenet.ckpt, its shapes differ: LeNet/fc4/biases, LeNet/fc4/weights') in said
+    assert ('The head is not read from lenet.ckpt, because its shapes differ: LeNet/fc4/biases, LeNet/fc4/weights') in said
     assert changed(before, values('a')) == {'LeNet/fc4/biases', 'LeNet/fc4/weights'}
 
     before = values('pic_lenet')        # the same classes: its head goes on
@@ -81,7 +81,7 @@ def test_the_head_is_left_out_where_classes_differ_and_kept_where_they_are_the_s
     run = tmp_path / 'pic_lenet/run.json'       # as many classes, but others
     run.write_text(run.read_text().replace('"two"', '"nine"'))
     said = here(*LENET + ['--train_dir=c', '--checkpoint_path=pic_lenet/model.ckpt-60.index'])
-    assert 'The head is not read from pic_lenet/model.ckpt-60, its classes are others: LeNet/fc4/biases' in said
+    assert 'The head is not read from pic_lenet/model.ckpt-60, because its classes differ: LeNet/fc4/biases' in said
 
 
 def test_the_wrong_net_is_recognised_and_named(here, published):
@@ -107,7 +107,7 @@ def test_missing_variables_are_an_error_unless_told_to_ignore_them(here, publish
     said = here(*words, code=1)
     assert 'lenet.ckpt lacks 2 variables of lenet: LeNet/conv2/' in said
     said = here(*words + ['--ignore_missing_vars'])
-    assert '2 variables are not in lenet.ckpt and begin at random: LeNet/conv2/' in said
+    assert '2 variables are not in lenet.ckpt and start at random: LeNet/conv2/' in said
     assert not changed(before, values('a'))
 
 
@@ -185,7 +185,7 @@ def test_what_slim_itself_left_is_resumed_and_started_from(here, real_data, valu
         else:
             flags += ['--trainable_scopes=MobilenetV1/Logits']
         said = here(*flags + ['--train_dir=' + name, '--max_number_of_steps=%d' % (step + 1)])
-        assert 'step %d' % step in said and 'begun afresh' not in said      # every slot and average is found
+        assert 'step %d' % step in said and 'started afresh' not in said      # every slot and average is found
         after = values(name)
         assert set(before) == set(after) and after['global_step'] == step + 1
         assert any(slots in variable for variable in changed(before, after))

@@ -1,0 +1,112 @@
+"""The options of one training: those of the command line, and what is filled in where the folder form leaves them open."""
+import dataclasses
+import os
+import random
+
+from slimtune.checkpoints import checkpoint
+from slimtune.datasets import manifest
+from slimtune.errors import UserError
+from slimtune.images import conversion
+from slimtune.options import Cache, Data, Engine, Machines, Net, Optimizer, Run, Schedule, Start
+from slimtune.storage import trust
+from slimtune.terminal import warn
+from slimtune.training import initial_weights
+
+# The folder form's (epochs, smallest number of steps) and learning rate: for a head on cached features, and for all else
+CACHED_EPOCHS, CACHED_RATE = (60, 2000), 0.006
+EPOCHS, RATE = (30, 400), 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """The option groups of a training. folder_form: slimtune's own defaults hold, not slim's, and open ones are filled in."""
+    data: Data
+    net: Net
+    start: Start
+    run: Run
+    schedule: Schedule
+    optimizer: Optimizer
+    cache: Cache
+    engine: Engine
+    machines: Machines
+    folder_form: bool = False
+
+    def changed(self, group, **values):
+        """The same with other values in one group: options.changed('run', seed=1)."""
+        return dataclasses.replace(self, **{group: dataclasses.replace(getattr(self, group), **values)})
+
+    def for_run_file(self):
+        """The groups that run.json keeps. Its paths are absolute, because the train folder may be moved."""
+        kept = self
+        for name in ('dataset_dir', 'dataset_module'):
+            if getattr(self.data, name):
+                kept = kept.changed('data', **{name: os.path.abspath(getattr(self.data, name))})
+        return [kept.data, kept.net, kept.start, kept.run, kept.schedule, kept.optimizer, kept.cache, kept.engine]
+
+
+def from_request(request, data):
+    """The TrainingOptions of a command line; in the folder form with data set, train folder and checkpoint filled in.
+
+    data: the request's Data, the user's own module loaded. The images of a folder are converted first where that was not
+    done yet, or where they have changed since. Raises UserError where images or published weights are missing.
+    """
+    if not data.dataset_dir:
+        raise UserError('which images? Make the first word a folder of images (slimtune train pic), or add --dataset-dir')
+    groups = {field.name: request[field.type] for field in dataclasses.fields(TrainingOptions) if field.name != 'folder_form'}
+    options = TrainingOptions(**dict(groups, data=data), folder_form=request.folder_form)
+    if not options.run.train_dir:
+        beside = f'{os.path.abspath(data.dataset_dir)}_{options.net.model_name}'
+        options = options.changed('run', train_dir=os.path.relpath(beside))
+    if data.dataset_module:
+        trust.remember(options.run.train_dir, data.dataset_module)
+    if not options.folder_form:
+        warn_of_changed_images(data.dataset_dir)
+        return options
+    if not data.dataset_module:
+        options = options.changed('data', dataset_name=conversion.find_or_convert(data.dataset_dir, data.dataset_name))
+    resumes = not options.start.restart and checkpoint.find_latest(options.run.train_dir)
+    if not options.start.checkpoint_path and not resumes:
+        path = initial_weights.published_checkpoint(options.net.model_name, options.start, options.cache.cache_dir)
+        options = options.changed('start', checkpoint_path=path)
+    return options
+
+
+def warn_of_changed_images(folder):
+    """Says so where a folder holds images and records of them, and the images have changed since they were converted."""
+    if os.path.exists(os.path.join(folder, manifest.NAME)) and not conversion.is_current(folder):
+        warn(f'the images in {folder} have changed since they were converted, and training does not see that: '
+             'convert them again (slimtune convert)')
+
+
+def with_scopes(options, origin):
+    """What is trained, where the folder form leaves it open: as before when resumed; the head where there is a checkpoint
+    to start from; else everything, because a head on a random backbone learns nothing.
+
+    origin: an initial_weights.Origin. The seed is filled in too: the earlier run's, else a random one.
+    """
+    seed = options.run.seed if origin.run.seed is None else origin.run.seed
+    if seed is None:
+        seed = random.randrange(1 << 31)
+    options = options.changed('run', seed=seed)
+    if not options.folder_form or options.start.trainable_scopes:
+        return options
+    chosen = origin.run.options.get('trainable_scopes') or ('head' if options.start.checkpoint_path else 'all')
+    return options.changed('start', trainable_scopes=chosen)
+
+
+def with_schedule(options, origin, caching, num_images):
+    """How long and how fast, where the folder form leaves it open. caching: the steps run on cached features.
+
+    The weight decay becomes the earlier run's, and stays None where there was none: see train.chosen_decay.
+    """
+    if options.optimizer.weight_decay is None:
+        options = options.changed('optimizer', weight_decay=origin.run.options.get('weight_decay'))
+    if not options.folder_form:
+        return options
+    if not options.run.max_number_of_steps:
+        epochs, least = CACHED_EPOCHS if caching else EPOCHS
+        steps = max(least, int(epochs * num_images / options.run.batch_size))
+        options = options.changed('run', max_number_of_steps=steps)
+    if options.schedule.learning_rate is None:
+        options = options.changed('schedule', learning_rate=CACHED_RATE if caching else RATE)
+    return options
