@@ -222,8 +222,8 @@ class Evaluation:
         '/tmp/tfmodel/', 'Train folder or checkpoint. Of a folder, the latest checkpoint.',
         folder=None, kind='path')
     eval_dir: str = option(
-        '/tmp/tfmodel/', 'Folder for metrics.json, predictions.csv, probabilities.npz and the event file. With '
-        'a folder: FOLDER/eval.', folder=None, kind='path')
+        '/tmp/tfmodel/', 'Folder for metrics.json, predictions.csv, probabilities.npz and the event file. '
+        'With a folder: FOLDER/eval.', folder=None, kind='path')
     batch_size: int = option(
         100, 'Batch size: images per step. It is halved where the memory is too small.',
         folder=64, least=1, most=IMAGES)
