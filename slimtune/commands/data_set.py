@@ -30,7 +30,7 @@ def next_training(folder, net_name):
 
 
 def _check_module(module, run):
-    """Refuses a module that only run.json names, unless this user trained with it: others' code must not run."""
+    """Refuses a module that only run.json names, unless this user trained with it: it would run as code."""
     if not trust.is_trusted(os.path.dirname(run.path), module):
-        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if you '
-                        f'know it and trust it, add --dataset-module {shlex.quote(module)}')
+        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if '
+                        f'you know it and trust it, add --dataset-module {shlex.quote(module)}')
