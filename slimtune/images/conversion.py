@@ -201,8 +201,9 @@ def _refuse_unlisted_shards(output, name, before):
     unlisted = [file for file in sorted(os.listdir(output) if os.path.isdir(output) else ())
                 if manifest.is_shard_name(name, file) and file not in listed]
     if unlisted:
-        raise UserError(f'{os.path.join(output, unlisted[0])}: no {manifest.NAME} lists it: move it away, '
-                        'or choose another --output-dir or --dataset-name')
+        raise UserError(f'{output} holds {len(unlisted)} files that no {manifest.NAME} lists '
+                        f'({conversion_report.listed(unlisted, 2)}): move them away, or choose another '
+                        '--output-dir or --dataset-name')
 
 
 def _replaced(output, before):

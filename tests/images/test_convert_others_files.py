@@ -24,7 +24,7 @@ def edit(path, **changes):
     ('label.txt', 'shopping\nlist\n',
      'the label file names shopping, list, but the class folders are daisy, rose'),
     ('label.txt', 'daisy\nrose\ndaisy\n', 'the label file has daisy twice'),
-    (SHARD, 'mine', SHARD + ': no dataset.json lists it'),
+    (SHARD, 'mine', f'holds 1 files that no dataset.json lists ({SHARD}): move them away'),
     ('dataset.json', '{"rows": 7}', 'dataset.json: name is missing: choose another --output-dir'),
     ('dataset.json', 'my notes', 'dataset.json is damaged'),
 ])
@@ -46,7 +46,8 @@ def test_a_shard_that_appears_beside_the_manifest_is_not_removed(pic, convert):
     root = pic(SMALL)
     convert('-t', root)
     (root / 'pic_train_00000-of-00007.tfrecord').write_text('mine')
-    assert 'pic_train_00000-of-00007.tfrecord: no dataset.json lists it' in convert('-t', root, code=1)
+    message = convert('-t', root, code=1)
+    assert 'no dataset.json lists (pic_train_00000-of-00007.tfrecord): move them away' in message
     assert (root / 'pic_train_00000-of-00007.tfrecord').read_text() == 'mine'
 
 
