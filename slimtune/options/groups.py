@@ -179,7 +179,7 @@ class Optimizer:
 class Engine:
     """Inference engine, for evaluation, prediction and frozen layers."""
     engine: str = option(
-        'auto', 'Inference engine. auto: the fastest one that is installed.',
+        'auto', 'Inference engine. auto: TensorFlow where it has a GPU, else OpenVINO where it is installed.',
         choices=('auto', 'tensorflow', 'openvino'), slim=False)
     precision: str = option(
         'auto', 'Precision of the computation. auto: bfloat16 where the CPU supports it; images whose '
