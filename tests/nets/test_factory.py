@@ -10,8 +10,9 @@ from slimtune.nets import nets_factory
 from slimtune.runtime import slim, tf
 
 #: A small net of each builder and kind of head.
-FAMILIES = ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1', 'inception_v3', 'i3d', 'resnet_v2_50',
-            'mobilenet_v1_025', 'mobilenet_v2_035', 'nasnet_cifar']
+FAMILIES = ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1', 'resnet_v2_50', 'mobilenet_v1_025',
+            'mobilenet_v2_035']
+FAMILIES += [pytest.param(name, marks=pytest.mark.slow) for name in ('inception_v3', 'i3d', 'nasnet_cifar')]
 
 
 def build(name, num_classes=5, size=None, is_training=False, batch=1, frames=16, **kwargs):
