@@ -20,7 +20,8 @@ NET, WEIGHTS, SIZE = 'mobilenet_v1', 'mobilenet_v1_1.0_224_dequant_bncal.ckpt', 
 
 def main(data, paths):
     """Compares the logits of images decoded whole and at half their size."""
-    loaded = restored_model.load(os.path.join(data, 'weights', WEIGHTS), options.Net(model_name=NET), image_size=SIZE)
+    checkpoint = os.path.join(data, 'weights', WEIGHTS)
+    loaded = restored_model.load(checkpoint, options.Net(model_name=NET), image_size=SIZE)
     running = engines.load(restored_model.freeze(loaded))
     whole, half = (running.run(np.stack([prepared(path, scale) for path in paths]))[0] for scale in (1, 2))
     moved = np.abs(half - whole).max() / np.abs(whole).max()

@@ -7,30 +7,27 @@ from slimtune.storage import atomic
 LABELS_FILENAME = 'labels.txt'
 
 
-def _feature(**value):
-    from slimtune.runtime import tf
-    return tf.train.Feature(**{name: getattr(tf.train, kind)(value=values)
-                               for name, (kind, values) in value.items()})
-
-
-def _listed(values):
+def _as_list(values):
     return list(values) if isinstance(values, (tuple, list)) else [values]
 
 
 def int64_feature(values):
     """An integer, or a list of them, as a tf.train.Feature."""
-    return _feature(int64_list=('Int64List', _listed(values)))
+    from slimtune.runtime import tf
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=_as_list(values)))
 
 
 def bytes_feature(values):
-    """Bytes, or a list of them, as a tf.train.Feature. Text is written in UTF-8."""
-    return _feature(bytes_list=('BytesList', [value.encode('utf-8') if isinstance(value, str) else value
-                                              for value in _listed(values)]))
+    """Bytes, or a list of them, as a tf.train.Feature. Text is stored as UTF-8."""
+    from slimtune.runtime import tf
+    encoded = [value.encode('utf-8') if isinstance(value, str) else value for value in _as_list(values)]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
 
 
 def float_feature(values):
     """A float, or a list of them, as a tf.train.Feature."""
-    return _feature(float_list=('FloatList', _listed(values)))
+    from slimtune.runtime import tf
+    return tf.train.Feature(float_list=tf.train.FloatList(value=_as_list(values)))
 
 
 def image_to_tfexample(image_data, image_format, height, width, class_id):

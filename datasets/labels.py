@@ -19,12 +19,12 @@ def canonical(name):
 
 
 def unrepresentable(names):
-    """The first of the names that no label file can hold, or None: empty, of several lines, or not in canonical form."""
+    """The first name that no label file can hold, or None: empty, of several lines, or not canonical."""
     return next((name for name in names if name != canonical(name) or len(name.splitlines()) != 1), None)
 
 
 def decode(data, what):
-    """Bytes as text: UTF-8, with or without its mark, else GBK, which is reported. what: their name, for the message."""
+    """Bytes as text: UTF-8, with or without a mark, else GBK, which is reported. what: for the message."""
     for encoding in ('utf-8-sig', 'gbk'):
         try:
             text = data.decode(encoding)
@@ -39,20 +39,22 @@ def decode(data, what):
 def read(path):
     """The names in a label file, by label: a list. Blank lines do not count.
 
-    Lines are names, or all of them are `number:name` with the numbers 0 to N-1 in any order. Raises UserError.
+    Lines are names, or all of them are `number:name` with the numbers 0 to N-1 in any order. Raises
+    UserError.
     """
     if os.path.getsize(path) > LARGEST:
-        raise UserError(f'{path} has {os.path.getsize(path) / 1e6:.0f} MB: a label file has a class name per line, '
-                        f'at most {LARGEST >> 20} MB')
+        raise UserError(f'{path} has {os.path.getsize(path) / 1e6:.0f} MB: a label file has a class name per '
+                        f'line, at most {LARGEST >> 20} MB')
     with open(path, 'rb') as f:
         names, numbers = _parse(decode(f.read(), path))
-    if numbers is not None and sorted(numbers) != list(range(len(numbers))) and os.path.basename(path) == 'labels.txt':
-        raise UserError(f'{path}: its {len(numbers)} lines must be numbered 0 to {len(numbers) - 1}, each number once')
+    if os.path.basename(path) == 'labels.txt' and numbers and sorted(numbers) != list(range(len(numbers))):
+        raise UserError(f'{path}: its {len(numbers)} lines must be numbered 0 to {len(numbers) - 1}, '
+                        'each number once')
     return names
 
 
 def _parse(text):
-    """The names in the text of a label file, by label, and the numbers before them; None where not every line has one."""
+    """The names in a label file's text, by label, and the numbers before them, None if a line has none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     if not lines or not all(numbered):
@@ -67,7 +69,8 @@ def _parse(text):
 def text_plain(names):
     """The content of label.txt: a name per line.
 
-    Names that would be read as numbered lines (0:00, 1:00, ...) are numbered themselves, so that they read back.
+    Names that would be read as numbered lines (0:00, 1:00, ...) are numbered themselves, so that they read
+    back.
     """
     text = ''.join(f'{name}\n' for name in names)
     return text if _parse(text.lstrip('\ufeff'))[0] == list(names) else text_numbered(names)
@@ -80,7 +83,7 @@ def text_numbered(names):
 
 
 def in_folder(folder, manifest=None):
-    """The class names that a folder's manifest and label files give, by label, or None where there are none of them.
+    """The class names that a folder's manifest and label files give, by label; None where there are none.
 
     Raises UserError naming both where two of them disagree.
     """

@@ -1,6 +1,7 @@
-"""dataset.json, the manifest of a data set: classes, splits and shards, so that nothing is counted or guessed later.
+"""dataset.json, the manifest of a data set: classes, splits and shards, so that nothing is guessed later.
 
-Others may have written or damaged it: its reader checks types, names and sums, and nothing outside its folder is named.
+Others may have written or damaged it: its reader checks types, names and sums, and nothing outside its folder
+is named.
 """
 import dataclasses
 import hashlib
@@ -27,7 +28,8 @@ DATA_SET_NAME = re.compile(r'\w[\w.-]*')
 class Shard:
     """A file of records. name: without a folder. bytes: its size. records: their number.
 
-    checksum: SHA-256 over the lengths and checksums of its records; '' where an earlier version wrote the manifest.
+    checksum: SHA-256 over the lengths and checksums of its records; '' where an earlier version wrote the
+    manifest.
     """
     name: FileName
     bytes: int
@@ -54,10 +56,11 @@ class LeftOut:
 class Manifest:
     """The content of dataset.json.
 
-    name: of the data set. classes: names by label, which begin at 0. splits: by name. channels: 1 where every image is grey,
-    else 3. seed: of the order of the records. validation_fraction: the share that convert held out, None where the folder
-    was split already. source: the folder of the images, relative to this one; '' where they were downloaded. fingerprint:
-    changes with the names, sizes and times of the images. version: slimtune's.
+    name: of the data set. classes: names by label, which begin at 0. splits: by name. channels: 1 where every
+    image is grey, else 3. seed: of the order of the records. validation_fraction: the share that convert held
+    out, None where the folder was split already. source: the folder of the images, relative to this one; ''
+    where they were downloaded. fingerprint: changes with the names, sizes and times of the images. version:
+    slimtune's.
     """
     name: str
     classes: List[str]
@@ -77,7 +80,7 @@ class Manifest:
         return re.sub(r'\[\n[\d\s,]*\]', lambda numbers: re.sub(r'\s+', ' ', numbers.group()), text) + '\n'
 
     def shards(self, split, folder):
-        """The paths of a split's shards, each with the size that is stated here. Raises UserError naming one without."""
+        """The paths of a split's shards. Raises UserError for one that is missing or has another size."""
         paths = []
         for shard in self.splits[split].shards:
             path = os.path.join(folder, shard.name)
@@ -90,7 +93,7 @@ class Manifest:
         return paths
 
     def generation(self, split):
-        """A text that changes when the records of a split do; '' where an earlier version did not write checksums."""
+        """A text that changes when the records of a split do; '' if an earlier version wrote no checksums."""
         if not all(shard.checksum for shard in self.splits[split].shards):
             return ''
         entries = ''.join(f'{shard.name} {shard.bytes} {shard.records} {shard.checksum}\n'
@@ -98,7 +101,7 @@ class Manifest:
         return hashlib.sha256(entries.encode('utf-8')).hexdigest()
 
     def files(self):
-        """The names of the files of this data set that convert wrote: what the next convert may replace or remove.
+        """The names of this data set's files that convert wrote: the next convert may replace or remove them.
 
         Shards of other names than convert gives are not among them, whatever this manifest lists.
         """
@@ -126,15 +129,15 @@ def is_shard_name(name, file):
 def load(folder, remedy=REMEDY):
     """The manifest of a folder, or None without one.
 
-    remedy: what to do about a damaged one, the end of the message. Raises UserError that names the file, the key, what it
-    holds and what was expected.
+    remedy: what to do about a damaged one, the end of the message. Raises UserError that names the file, the
+    key, what it holds and what was expected.
     """
     path = os.path.join(folder, NAME)
     if not os.path.isfile(path):
         return None
     header = json_file.read(_Header, path, remedy)
     if header.format > FORMAT:
-        raise UserError(f'{path} was written by slimtune {header.version}: install that version or a later one')
+        raise UserError(f'{path} was written by slimtune {header.version}: install that or a later version')
     written = json_file.read(Manifest, path, remedy)
     written = dataclasses.replace(written, classes=[labels.canonical(name) for name in written.classes])
     problem = _contradiction(written)
@@ -157,8 +160,8 @@ def _contradiction(written):
     if unreadable is not None:
         return f'classes has {unreadable!r}, expected names of one line'
     names = [shard.name for split in written.splits.values() for shard in split.shards]
-    repeated = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if repeated:
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
         return f'the shard {repeated} is listed twice'
     if not written.splits:
         return 'splits is empty, expected at least one'
@@ -168,7 +171,8 @@ def _contradiction(written):
 
 def _contradiction_in(key, split, num_classes):
     """As _contradiction, for one split. key: where it stands."""
-    numbers = [('images', split.images)] + [(f'per_class[{n}]', count) for n, count in enumerate(split.per_class)]
+    numbers = [('images', split.images)]
+    numbers += [(f'per_class[{n}]', count) for n, count in enumerate(split.per_class)]
     numbers += [(f'shards[{n}].{what}', getattr(shard, what))
                 for n, shard in enumerate(split.shards) for what in ('bytes', 'records')]
     negative = next((place for place, number in numbers if number < 0), None)

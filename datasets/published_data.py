@@ -1,7 +1,7 @@
 """The published data sets: one module each in slimtune.datasets.published, which is all there is to add.
 
-Such a module registers its name, classes and splits (dataset_factory.register) and defines RELEASE, a Release: where its
-archives are, how to read them, and which net to train first.
+Such a module registers its name, classes and splits (dataset_factory.register) and defines RELEASE, a
+Release: where its archives are, how to read them, and which net to train first.
 """
 import collections
 import importlib
@@ -11,16 +11,17 @@ import pkgutil
 from slimtune.datasets import published
 
 #: How a data set is published. archives: archives.Archives to fetch; none where the user must bring them.
-#: shards: {split: (pattern of slim's file names, their number)}. read: function of {archive's name: path}, or of the
-#: user's folder, that returns Contents. first_net: the net to train first. needs: what the user's folder must hold.
+#: shards: {split: (pattern of slim's file names, their number)}. read: function of {archive's name: path}, or
+#: of the user's folder, that returns Contents. first_net: the net to train first. needs: what the user's
+#: folder must hold.
 Release = collections.namedtuple('Release', 'archives shards read first_net needs')
 Release.__new__.__defaults__ = ('',)
 
 #: class_names: by label. splits: {split: [PublishedImage, ...]}, in the order of the records.
 Contents = collections.namedtuple('Contents', 'class_names splits')
 
-#: label: an integer. name: of its file. read: function that returns the encoded image. features: {key: [values]} of its
-#: record, beside those that every record has.
+#: label: an integer. name: of its file. read: function that returns the encoded image. features: {key:
+#: [values]} of its record, beside those that every record has.
 PublishedImage = collections.namedtuple('PublishedImage', 'label name read features')
 PublishedImage.__new__.__defaults__ = (None,)
 

@@ -1,7 +1,7 @@
-"""Writes TFRecord files, counts their records and reads their labels: no TensorFlow, no image decoded.
+"""Writes TFRecord files, counts their records and reads their labels: without TensorFlow, no image decoded.
 
-A record is its length (8 bytes), a checksum (4), the bytes of a tf.train.Example and a checksum (4). Of the Example
-only the lengths of its features are read, and the integers asked for; the image between them is skipped.
+A record is its length (8 bytes), a checksum (4), the bytes of a tf.train.Example and a checksum (4). Of the
+Example only the lengths of its features and two integers are read; the image between them is skipped.
 """
 import collections
 import contextlib
@@ -15,7 +15,7 @@ import google_crc32c
 
 from slimtune.errors import UserError
 
-#: labels: {label: records}. channels: 1 where every record says that its image is grey, else 3.
+#: labels: {label: number of records}. channels: 1 where every record states that its image is grey, else 3.
 Shard = collections.namedtuple('Shard', 'labels channels')
 
 _LABEL, _CHANNELS = b'image/class/label', b'image/channels'
@@ -23,93 +23,99 @@ _HEADER, _FOOTER = 12, 4
 
 
 def scan(path):
-    """Reads a file of records: a Shard. Raises UserError for a file that is empty, cut short or something else."""
+    """Reads a file of records: a Shard.
+
+    Raises UserError for a file that is empty, cut short or something else.
+    """
     if not os.path.isfile(path):
-        raise UserError('%s is gone: convert the images again' % path)
-    facts = os.stat(path)
-    return _scan(path, facts.st_size, facts.st_mtime_ns)
+        raise UserError(f'{path} is gone: convert the images again')
+    status = os.stat(path)
+    return _scan(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=None)
 def _scan(path, size, _mtime):
     if not size:
-        raise UserError('%s is empty: convert the images again, or remove it' % path)
-    labels, channels, at = collections.Counter(), set(), 0
+        raise UserError(f'{path} is empty: convert the images again, or remove it')
+    labels, channels, at, number = collections.Counter(), set(), 0, 0
     with open(path, 'rb') as f, contextlib.closing(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)) as data:
         while at < size:
             length = struct.unpack_from('<Q', data, at)[0] if at + _HEADER <= size else size
             if at + _HEADER + length + _FOOTER > size:
-                raise UserError(
-                    '%s is cut short after %d records: convert the images again' % (path, sum(labels.values()))
-                    if at else '%s is no file of records, or cut short in the first one' % path)
+                problem = (f'cut short after {number} records: convert the images again' if at
+                           else 'not a file of records, or cut short in the first one')
+                raise UserError(f'{path} is {problem}')
             try:
-                found = _integers(data, at + _HEADER, at + _HEADER + length)
+                integers = _integers(data, at + _HEADER, at + _HEADER + length)
             except (ValueError, IndexError) as e:
-                raise UserError('%s: record %d is damaged: convert the images again'
-                                % (path, sum(labels.values()))) from e
-            if _LABEL not in found:
-                raise UserError('%s: record %d has no image/class/label' % (path, sum(labels.values())))
-            labels[found[_LABEL]] += 1
-            channels.add(found.get(_CHANNELS, 3))
+                raise UserError(f'{path}: record {number} is damaged: convert the images again') from e
+            if _LABEL not in integers:
+                raise UserError(f'{path}: record {number} has no image/class/label')
+            labels[integers[_LABEL]] += 1
+            channels.add(integers.get(_CHANNELS, 3))
             at += _HEADER + length + _FOOTER
+            number += 1
     return Shard(labels, 1 if channels == {1} else 3)
 
 
 def places(path, most):
-    """Finds up to `most` records, evenly spaced over a file: [(label, where its Example begins, where it ends), ...].
+    """Finds up to `most` records, evenly spaced over a file: [(label, start of its Example, its end), ...].
 
     Of each only the label is read. Raises UserError for a file that is cut short or damaged.
     """
     if not os.path.getsize(path):
         return []
-    found, at = [], 0
+    bounds, at = [], 0
     with open(path, 'rb') as f, contextlib.closing(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)) as data:
         try:
             while at < len(data):
                 start = at + _HEADER
                 stop = start + struct.unpack_from('<Q', data, at)[0]
                 at = stop + _FOOTER
-                found.append((start, stop))
+                bounds.append((start, stop))
             if at > len(data):
                 raise ValueError('cut short')
-            return [(_integers(data, start, stop)[_LABEL], start, stop) for start, stop in spread(found, most)]
+            return [(_integers(data, start, stop)[_LABEL], start, stop)
+                    for start, stop in spread(bounds, most)]
         except (struct.error, ValueError, IndexError, KeyError) as e:
-            raise UserError('%s is damaged: convert the images again' % path) from e
+            raise UserError(f'{path} is damaged: convert the images again') from e
 
 
 def spread(items, count):
     """Returns at most `count` of a list's items, evenly spaced, in their order."""
-    return [items[(2 * n + 1) * len(items) // (2 * count)] for n in range(count)] if len(items) > count else list(items)
+    if len(items) <= count:
+        return list(items)
+    return [items[(2 * n + 1) * len(items) // (2 * count)] for n in range(count)]
 
 
 def _integers(data, start, stop):
-    """The features asked for of the Example in data[start:stop]: {name: first integer}."""
-    found = {}
+    """Label and channels of the Example in data[start:stop]: {name of the feature: its first integer}."""
+    integers = {}
     for _, begin, end in _fields(data, start, stop):                # Example.features
         for _, entry, entry_end in _fields(data, begin, end):       # Features.feature, a map
             parts = {number: (first, last) for number, first, last in _fields(data, entry, entry_end)}
             name = data[slice(*parts.get(1, (0, 0)))]
             if name in (_LABEL, _CHANNELS) and 2 in parts:
-                for kind, first, last in _fields(data, *parts[2]):
-                    if kind == 3:                                   # Feature.int64_list
+                for field, first, last in _fields(data, *parts[2]):
+                    if field == 3:                                  # Feature.int64_list
                         for _, value, _ in _fields(data, first, last):
-                            found.setdefault(name, _signed(_varint(data, value)[0]))
-    return found
+                            integers.setdefault(name, _signed(_varint(data, value)[0]))
+    return integers
 
 
 def _fields(data, at, stop):
     """Walks a protocol buffer message: yields (number, start, stop of the value's bytes)."""
     while at < stop:
         key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
+        wire_type = key & 7
+        if wire_type == 0:
             end = _varint(data, at)[1]
-        elif kind == 1:
+        elif wire_type == 1:
             end = at + 8
-        elif kind == 2:
+        elif wire_type == 2:
             length, at = _varint(data, at)
             end = at + length
-        elif kind == 5:
+        elif wire_type == 5:
             end = at + 4
         else:
             raise ValueError('no protocol buffer')
@@ -135,11 +141,11 @@ def _signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-# Writing: importing TensorFlow for it would take longer than checking a thousand images
+# Writing. Importing TensorFlow for it would take longer than checking a thousand images.
 
 @contextlib.contextmanager
 def writer(path):
-    """Gives a function that appends a record (bytes) to a new file and returns its length and checksum (bytes).
+    """Gives a function that appends a record to a new file; it returns the record's length and checksum.
 
     Raises UserError where the file cannot be written: a full disk.
     """
@@ -168,24 +174,30 @@ def writer(path):
 
 
 def _masked(data):
-    """TFRecord's checksum of bytes: CRC-32C, turned and moved, so that a checksum of checksums is no trap."""
+    """TFRecord's checksum of bytes: CRC-32C, rotated and shifted: a checksum of checksums is safe then."""
     crc = google_crc32c.value(data)
     return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff)
 
 
 def example(features):
-    """A serialized tf.train.Example of {key: value or list of values}; bytes, text (as UTF-8), integers or floats."""
-    entries = ((_known_entry if isinstance(value, (str, int)) else _entry)(key, value) for key, value in sorted(features.items()))
-    return b''.join(_part(1, _all(entries)))
+    """A serialized tf.train.Example.
+
+    features: {key: value or list of values}, which are bytes, text (stored as UTF-8), integers or floats.
+    """
+    entries = []
+    for key, value in sorted(features.items()):
+        entries += _repeated_entry(key, value) if isinstance(value, (str, int)) else _entry(key, value)
+    return b''.join(_part(1, entries))
 
 
-# Messages are lists of pieces, joined once: an image would be copied at every level else.
+# Messages are lists of pieces, joined once: otherwise an image would be copied at every level.
 
 def _entry(key, value):
     return _part(1, _part(1, [key.encode()]) + _part(2, _feature(value)))
 
 
-_known_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)      # most images share most of what is said of them
+# Images have most of their features in common
+_repeated_entry = functools.lru_cache(maxsize=1024, typed=True)(_entry)
 
 
 def _feature(value):
@@ -193,7 +205,7 @@ def _feature(value):
     if isinstance(values[0], (bytes, str)):
         return _part(1, _all(_part(1, [one if isinstance(one, bytes) else one.encode()]) for one in values))
     if isinstance(values[0], float):
-        return _part(2, _part(1, [struct.pack('<%df' % len(values), *values)]))
+        return _part(2, _part(1, [struct.pack(f'<{len(values)}f', *values)]))
     return _part(3, _part(1, [_as_varint(one & 0xffffffffffffffff) for one in values]))
 
 
@@ -207,9 +219,9 @@ def _all(messages):
 
 
 def _as_varint(value):
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7f:
-        found.append(value & 0x7f | 0x80)
+        encoded.append(value & 0x7f | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)

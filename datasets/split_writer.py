@@ -1,4 +1,4 @@
-"""The one writer of data sets: a split's shards, then the label files and the manifest. Convert and download use it.
+"""The one writer of data sets, for convert and download: shards, label files and the manifest.
 
 Everything goes through an atomic.Exchange, so that a data set appears whole or not at all.
 """
@@ -15,15 +15,16 @@ from slimtune.terminal import progress, say
 
 #: An image as it is stored. label: a number. channels: 1 or 3. record: the bytes of its tf.train.Example.
 Example = collections.namedtuple('Example', 'label channels record')
-#: What was written of a split. split: a manifest.Split. left_out: manifest.LeftOuts. channels: the most of any image.
+#: What was written of a split. split: a manifest.Split. left_out: manifest.LeftOuts. channels: the most of
+#: any image.
 Written = collections.namedtuple('Written', 'split left_out channels')
 
 
 def example_or_reason(make):
-    """`make`, which gives an image's Example, as a function that gives the reason, a phrase, where it fails.
+    """Returns a function that gives what `make` does, the Example of an image, or the reason why it failed.
 
-    One image never costs the data set, so whatever its decoder and encoder raise is that image's fault alone. A UserError
-    (a full disk, an image that was changed) and a lack of memory are not: they end the command.
+    One image must not cost the data set, so that whatever its decoder or encoder raises only leaves it out.
+    A UserError (the image was changed) and a lack of memory are raised: they end the command.
     """
     def attempt(image):
         try:
@@ -40,10 +41,10 @@ def example_or_reason(make):
 def write_split(exchange, split, shard_name, num_shards, file_names, examples, num_classes):
     """Writes a split's shards and returns what was Written.
 
-    exchange: an atomic.Exchange. shard_name: function (number, total) -> the name of a shard. num_shards: how many are
-    wanted; none is empty, so that a split of fewer images has fewer. file_names: of the images, a list. examples: in the
-    order of file_names, each an Example or the reason why there is none, as `example_or_reason` gives it; any iterable,
-    read once. num_classes: of the data set.
+    exchange: an atomic.Exchange. shard_name: function (number, total) -> the name of a shard. num_shards: how
+    many are wanted; none is empty, so that a split of fewer images has fewer. file_names: of the images, a
+    list. examples: in the order of file_names, each an Example or the reason why there is none, as
+    `example_or_reason` gives it; any iterable, read once. num_classes: of the data set.
     """
     num_images = len(file_names)
     total = min(num_shards, num_images)
@@ -53,7 +54,7 @@ def write_split(exchange, split, shard_name, num_shards, file_names, examples, n
     per_label, channels = collections.Counter(), 1
     with progress(f'Writing {split}', num_images) as bar:
         for number in range(total):
-            # The first and the last image of shard n of k are n/k and (n+1)/k of all
+            # Shard n of k has the images from n/k to (n+1)/k of all
             planned = (number + 1) * num_images // total - number * num_images // total
             name, checksum, count = shard_name(number, total), hashlib.sha256(), 0
             with records.writer(exchange.path(name)) as write:
@@ -66,28 +67,30 @@ def write_split(exchange, split, shard_name, num_shards, file_names, examples, n
                     per_label[example.label] += 1
                     channels = max(channels, example.channels)
                     count += 1
-            shards.append(manifest.Shard(name, os.path.getsize(exchange.path(name)), count, checksum.hexdigest()))
+            size = os.path.getsize(exchange.path(name))
+            shards.append(manifest.Shard(name, size, count, checksum.hexdigest()))
     shards = _without_empty(exchange, shards, shard_name)
-    return Written(manifest.Split(sum(per_label.values()), [per_label[label] for label in range(num_classes)], shards),
-                   left_out, channels)
+    per_class = [per_label[label] for label in range(num_classes)]
+    return Written(manifest.Split(sum(per_class), per_class, shards), left_out, channels)
 
 
 def _without_empty(exchange, shards, shard_name):
-    """The shards that have records, numbered again where others have none because all of their images were left out."""
+    """The shards that have records; numbered again where another has none, its images all left out."""
     filled = [shard for shard in shards if shard.records]
     if len(filled) == len(shards):
         return shards
     for shard in shards:
         if not shard.records:
             os.remove(exchange.path(shard.name))
-    renamed = [dataclasses.replace(shard, name=shard_name(number, len(filled))) for number, shard in enumerate(filled)]
+    renamed = [dataclasses.replace(shard, name=shard_name(number, len(filled)))
+               for number, shard in enumerate(filled)]
     for old, new in zip(filled, renamed):
         os.replace(exchange.path(old.name), exchange.path(new.name))
     return renamed
 
 
 def write_description(exchange, written):
-    """Writes label.txt, labels.txt and dataset.json. written: the Manifest. Raises UserError for unusable class names."""
+    """Writes label.txt, labels.txt and a Manifest, dataset.json. Raises UserError for unusable names."""
     unusable = labels.unrepresentable(written.classes)
     if unusable is not None:
         raise UserError(f'{unusable!r} is no name for a class: it must be one line of text')

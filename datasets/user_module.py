@@ -1,7 +1,7 @@
-"""The user's own data set module, loaded by its path: one written for slim (a copy of flowers.py) works unchanged.
+"""The user's own data set module, loaded by its path; one written for slim works unchanged.
 
-While its code runs, `datasets` means slimtune.datasets, as it did beside slim's scripts; before and after, it means
-whatever is installed under that name, such as Hugging Face's.
+While its code runs, `datasets` means slimtune.datasets, as it did beside slim's scripts; before and after, it
+means whatever is installed under that name, such as Hugging Face's.
 """
 import contextlib
 import glob
@@ -18,8 +18,8 @@ from slimtune.errors import UserError
 def load(path, name=None):
     """Loads a module with slim's `get_split`, or one that calls `register`. Returns the name of its data set.
 
-    name: of the data set; by default the name that the module registers, else the file's. Raises UserError, which names
-    the module's own line where it fails.
+    name: of the data set; by default the name that the module registers, else the file's. Raises UserError,
+    which names the module's own line where it fails.
     """
     if not os.path.isfile(path):
         raise UserError(f'no file {path}: --dataset-module is the path of your data set module')
@@ -42,8 +42,8 @@ def load(path, name=None):
 def split(entry, split_name, dataset_dir, file_pattern=None, reader=None):
     """A split from the module's get_split, with what the module states compared with the files.
 
-    entry: the module's dataset_factory.DataSet. Returns a slim.dataset.Dataset with the fields that get_dataset's has.
-    Raises UserError.
+    entry: the module's dataset_factory.DataSet. Returns a slim.dataset.Dataset with the fields that
+    get_dataset's has. Raises UserError.
     """
     path = entry.get_split.__code__.co_filename
     if entry.splits and split_name not in entry.splits:
@@ -60,9 +60,10 @@ def split(entry, split_name, dataset_dir, file_pattern=None, reader=None):
     per_class = shards.by_label(counts, len(class_names), entry.name)
     dataset_factory.compare(dataset.num_samples, sum(per_class), entry.name, split_name)
     image = _handlers(dataset.decoder).get('image')
-    fields = {'data_sources': paths, 'num_samples': sum(per_class), 'class_names': class_names, 'per_class': per_class,
-              'channels': getattr(image, '_channels', channels), 'name': entry.name, 'split_name': split_name,
-              'dataset_dir': dataset_dir, 'shard_states': shards.states(paths), 'generation': ''}
+    fields = {'data_sources': paths, 'num_samples': sum(per_class), 'class_names': class_names,
+              'per_class': per_class, 'channels': getattr(image, '_channels', channels), 'name': entry.name,
+              'split_name': split_name, 'dataset_dir': dataset_dir, 'shard_states': shards.states(paths),
+              'generation': ''}
     for key, value in fields.items():
         setattr(dataset, key, value)
     return dataset
@@ -75,13 +76,14 @@ def sources(entry, split_name, dataset_dir):
 
 
 def _files(dataset):
-    """What a slim.dataset.Dataset reads: (file names or patterns as the module gives them, the paths that exist, sorted)."""
+    """What a slim.dataset.Dataset reads: (its file names or patterns, the paths that exist, sorted)."""
     patterns = [dataset.data_sources] if isinstance(dataset.data_sources, str) else list(dataset.data_sources)
     return patterns, sorted(path for pattern in patterns
                             for path in ([pattern] if os.path.isfile(pattern) else glob.glob(pattern)))
 
 
-#: What slimtune's own pipelines read: {item of the decoder: (attribute of slim's handler with the feature's name, the name)}
+#: What slimtune's own pipelines read: {item of the decoder: (attribute of slim's handler with the feature's
+#: name, the name)}
 _FEATURES = {'image': ('_image_key', 'image/encoded'), 'label': ('_tensor_key', 'image/class/label')}
 
 
@@ -90,17 +92,17 @@ def _handlers(decoder):
 
 
 def _check_features(decoder, path):
-    """Refuses a decoder that takes image or label from features of other names, which the pipelines would not read."""
+    """Refuses a decoder that reads image or label from features of other names than the pipelines do."""
     for item, (attribute, key) in _FEATURES.items():
         theirs = getattr(_handlers(decoder).get(item), attribute, key)
         if theirs != key:
-            raise UserError(f"{path} reads the {item} from the feature {theirs}, slimtune from {key}, slim's name: use that "
-                            'name in the records')
+            raise UserError(f"{path} reads the {item} from the feature {theirs}, slimtune from {key}, slim's "
+                            'name: use that name in the records')
 
 
 @contextlib.contextmanager
 def _as_in_slim(path):
-    """In the block `datasets` means slimtune.datasets, and an error in the user's file is a UserError naming its line."""
+    """`datasets` is slimtune.datasets in the block; an error in the user's file becomes a UserError."""
     from slimtune import runtime  # noqa: F401 - TensorFlow is set up before the user's file imports it
     ours = {name: module for name, module in sys.modules.items() if _is(name, 'datasets')}
     for name in ours:
@@ -126,7 +128,7 @@ def _is(name, package):
 
 
 def _explanation(error, path):
-    """The error in the user's file, its last line there, and what to write where TensorFlow 2 is the cause."""
+    """The error in the user's file, its last line there, and the remedy where TensorFlow 2 is the cause."""
     lines = [entry for entry in traceback.extract_tb(error.__traceback__) if entry.filename == path]
     where = f'{path}, line {lines[-1].lineno}' if lines else path
     what = f'{type(error).__name__}: {error}'.split('\n')[0]

@@ -13,7 +13,7 @@ STYLES = ('inception', 'vgg', 'lenet', 'cifarnet')
 #: blue.
 COLOUR_STYLES = ('inception', 'vgg')
 
-#: What slim's scripts may pass whether they train or not, and acts in training alone.
+#: Options that slim's scripts may pass in evaluation too, where they have no effect.
 TRAINING_ONLY = ('key', 'bbox', 'fast_mode', 'resize_side_max')
 
 
@@ -30,10 +30,10 @@ def style_of(name):
 def get_preprocessing(name, is_training=False, use_grayscale=False):
     """Returns slim's `preprocess(image, output_height, output_width, **kwargs)` for one image.
 
-    image: uint8 [h, w, channels], of any size. The answer is float32 [output_height, output_width, channels],
+    image: uint8 [h, w, channels], of any size. Returns float32 [output_height, output_width, channels],
     one channel with use_grayscale. Keyword arguments are slim's, by style (see training.py and
     evaluation.evaluation), and in training `key`, int64 [2]: the same key draws the same augmentation.
-    `add_image_summaries` is taken and ignored, for inside an input pipeline a summary reaches no event file.
+    `add_image_summaries` is accepted and ignored: in an input pipeline a summary reaches no event file.
 
     preprocess.style is the style's name. preprocess.crop_jpeg is None or, where training begins with a crop
     (inception), training.crop_jpeg(encoded, key, bbox=None), which decodes the crop alone: preprocess with

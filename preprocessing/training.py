@@ -24,7 +24,7 @@ def window(shape, key, bbox=None):
 
     shape: the image's (height, width, channels), a tensor. bbox: [1, n, 4] boxes of objects as shares of the
     image (ymin, xmin, ymax, xmax); none stands for one box around the whole image, so that less than a tenth
-    of the area is then never taken. All attempts are drawn at once and the first that fits is the answer: the
+    of the area is then never taken. All attempts are drawn at once and the first that fits is taken: the
     distribution of tf.image.sample_distorted_bounding_box, which cannot take its seed from a tensor.
     """
     sides = tf.cast(shape[:2], tf.float32)
@@ -81,7 +81,7 @@ def inception(image, height, width, use_grayscale=False, key=None, bbox=None, fa
     crop_image=False leaves the crop out, as in slim, or does what follows `crop_jpeg`.
     """
     if not fast_mode:
-        raise UserError('fast_mode=False is not there: leave it out, and images are augmented as slim trains')
+        raise UserError('fast_mode=False is not supported: leave it out to augment as slim trains')
     key = _new_key() if key is None else key
     if crop_image:
         top, left, crop_height, crop_width = tf.unstack(window(tf.shape(image), key, bbox))
@@ -100,8 +100,9 @@ def vgg(image, height, width, use_grayscale=False, key=None, resize_side_min=256
     side, top, left, mirrored = _draws(_new_key() if key is None else key, 4)
     low = scaled_side(resize_side_min, height, width, resize_side_min)
     high = scaled_side(resize_side_max, height, width, resize_side_min)
-    image = _mirror(crop_resized(image, tf.floor(_between(low, high + 1, side)), height, width,
-                                 lambda sides: _corner(sides, height, width, top, left)), mirrored)
+    image = crop_resized(image, tf.floor(_between(low, high + 1, side)), height, width,
+                         lambda sides: _corner(sides, height, width, top, left))
+    image = _mirror(image, mirrored)
     return (to_grey(image) if use_grayscale else image) - evaluation('vgg', use_grayscale).mean
 
 

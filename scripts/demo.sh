@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job on real images, in under two minutes: train a network on the handwritten digits 0 to 4, then fine-tune it
-# on 5 to 9 with its backbone frozen. For comparison the same head on an untrained backbone.
+# The main job on real images, in under two minutes: train a network on the handwritten digits 0 to 4, then
+# fine-tune it on 5 to 9 with its backbone frozen. For comparison the same head on an untrained backbone.
 #   demo.sh [FOLDER]
 set -e
 folder=${1:-demo}
@@ -20,8 +20,8 @@ run slimtune train "$folder/low" --model lenet --max-number-of-steps 400 \
 run slimtune eval "$folder/low_lenet" --quiet
 
 title 'Fine-tune it on 5 to 9: a new head on its frozen backbone'
-run slimtune train "$folder/high" --model lenet --checkpoint-path "$folder/low_lenet" --max-number-of-steps 400 \
-    --optimizer sgd --learning-rate 0.1
+run slimtune train "$folder/high" --model lenet --checkpoint-path "$folder/low_lenet" \
+    --max-number-of-steps 400 --optimizer sgd --learning-rate 0.1
 run slimtune eval "$folder/high_lenet"
 
 title 'For comparison: the same head on an untrained backbone'

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the path of a Python that slimtune runs on: NAME, else python3 if its version is supported, else the first
-# supported one. Each interpreter is run to find its version, because names are no evidence: pyenv installs commands
-# such as python3.7 that only print "command not found".
+# Prints the path of a Python that slimtune runs on: NAME, else python3 if its version is supported, else the
+# first supported one. Each interpreter is run to find its version, because names are no evidence: pyenv
+# installs commands such as python3.7 that only print "command not found".
 #   find_python.sh [NAME] [--explain]
 is_supported() {
     "$1" -c 'import ensurepip, sys, venv

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fine-tunes Inception-ResNet v2 on the flowers data set: first its head, then all layers. Downloads the data and the published
-# weights, trains and evaluates, with slim's numbers of steps and learning rates.
+# Fine-tunes Inception-ResNet v2 on the flowers data set: first its head, then all layers.
+# Downloads the data and the published weights, trains and evaluates, with slim's steps and learning rates.
 set -euo pipefail
 
 # Folders for the published weights, the data set and the trained nets
@@ -15,8 +15,9 @@ slimtune download flowers --dataset-dir "$DATASET_DIR"
 
 train() {
   slimtune train --dataset_name=flowers --dataset_split_name=train --dataset_dir="$DATASET_DIR" \
-    --model_name=inception_resnet_v2 --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=fixed \
-    --batch_size=32 --save_interval_secs=60 --save_summaries_secs=60 "$@"
+    --model_name=inception_resnet_v2 --optimizer=rmsprop --weight_decay=0.00004 \
+    --learning_rate_decay_type=fixed --batch_size=32 \
+    --save_interval_secs=60 --save_summaries_secs=60 "$@"
 }
 
 # The head

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fine-tunes Inception v3 on the images in pic/train/CLASS and pic/validation/CLASS: first its head, then all layers.
+# Fine-tunes Inception v3 on the images in pic/train/CLASS and pic/validation/CLASS:
+# first its head, then all layers.
 set -euo pipefail
 
 # Folder of the images; folders for the published weights, the data set and the trained nets
@@ -12,13 +13,15 @@ ALL_STEPS=${ALL_STEPS:-500}
 
 slimtune download inception_v3 --output-dir "$PRETRAINED_CHECKPOINT_DIR"
 if ! compgen -G "$DATASET_DIR/guangdong_train_*.tfrecord" > /dev/null; then
-  slimtune convert -t "$IMAGES" --output-dir "$DATASET_DIR" --dataset-name guangdong --train-shards 2 --validation-shards 2
+  slimtune convert -t "$IMAGES" --output-dir "$DATASET_DIR" --dataset-name guangdong \
+    --train-shards 2 --validation-shards 2
 fi
 
 train() {
   slimtune train --dataset_name=guangdong --dataset_split_name=train --dataset_dir="$DATASET_DIR" \
-    --model_name=inception_v3 --optimizer=rmsprop --weight_decay=0.00004 --learning_rate_decay_type=fixed \
-    --batch_size=32 --save_interval_secs=300 --save_summaries_secs=2 --log_every_n_steps=10 "$@"
+    --model_name=inception_v3 --optimizer=rmsprop --weight_decay=0.00004 \
+    --learning_rate_decay_type=fixed --batch_size=32 \
+    --save_interval_secs=300 --save_summaries_secs=2 --log_every_n_steps=10 "$@"
 }
 
 # The head

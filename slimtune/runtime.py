@@ -78,6 +78,7 @@ with _quiet_stderr(), warnings.catch_warnings():
         _serve_old_names()
     import tf_slim as slim  # noqa: F401 (for `from slimtune.runtime import tf, slim`)
     from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel  # noqa: F401 (for `from slimtune.runtime import SavedModel`)
     if not VERBOSE:
         tf.logging.set_verbosity(tf.logging.ERROR)
 

@@ -36,9 +36,9 @@ def own_data_sets(monkeypatch):
 
 @pytest.fixture
 def slimtune(tmp_path):
-    """slimtune(*words, code=0, **environment) runs the installed command in tmp_path and gives the finished process.
+    """slimtune(*words, code=0, **environment) runs the installed command in tmp_path; returns the process.
 
-    Fails where the exit code is another; `output` is what it printed on both streams. A traceback always fails.
+    Fails for another exit code and for any traceback. `output` is what it printed on both streams.
     """
     return runner(tmp_path)
 
@@ -47,9 +47,9 @@ def runner(folder):
     """The function that the `slimtune` fixture is, running in `folder`."""
     def run(*words, code=0, **environment):
         process = subprocess.run(
-            [os.path.join(BIN, 'slimtune')] + [str(word) for word in words], cwd=str(folder), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8', timeout=600,
-            env=dict(os.environ, PYTHONIOENCODING='utf-8', **environment))
+            [os.path.join(BIN, 'slimtune')] + [str(word) for word in words], cwd=str(folder),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
+            timeout=600, env=dict(os.environ, PYTHONIOENCODING='utf-8', **environment))
         process.output = process.stdout + process.stderr
         assert 'Traceback' not in process.output, process.output
         assert process.returncode == code, process.output
@@ -68,8 +68,8 @@ def digits(tmp_path_factory):
     """A folder of real images, zero/*.png to two/*.png: DIGITS handwritten digits each, 28 pixels square."""
     pytest.importorskip('sklearn')
     folder = tmp_path_factory.mktemp('digits') / 'all'
-    subprocess.run([sys.executable, os.path.join(SCRIPTS, 'digits.py'), str(folder), '0', '1', '2'], check=True,
-                   stdout=subprocess.DEVNULL)
+    words = [sys.executable, os.path.join(SCRIPTS, 'digits.py'), str(folder), '0', '1', '2']
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     for place in folder.iterdir():
         for surplus in sorted(place.iterdir())[DIGITS:]:
             surplus.unlink()
@@ -78,7 +78,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def trained(digits, tmp_path_factory):
-    """A folder in which `pic` holds the digits, converted, and `pic_lenet` a lenet trained on them for 60 steps.
+    """A folder: `pic` has the digits, converted, and `pic_lenet` a lenet trained on them for 60 steps.
 
     Shared: a test that changes anything copies it first.
     """
@@ -99,8 +99,8 @@ def exported(trained, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def grey_records(digits, tmp_path_factory):
-    """A folder of records as slim's converters wrote them, no manifest: mine_train_*.tfrecord (48 handwritten digits in two
-    shards), mine_validation_* (12 in one) and labels.txt, 0:zero to 2:two."""
+    """A folder of records as slim's converters wrote them, without a manifest: mine_train_*.tfrecord (48
+    digits in two shards), mine_validation_* (12 in one) and labels.txt, 0:zero to 2:two."""
     from slimtune.datasets import dataset_utils
     from slimtune.runtime import tf
     folder = tmp_path_factory.mktemp('records')
@@ -109,7 +109,7 @@ def grey_records(digits, tmp_path_factory):
     for shard, chosen in [('train_00000-of-00002', images[0::5] + images[1::5]),
                           ('train_00001-of-00002', images[2::5] + images[3::5]),
                           ('validation_00000-of-00001', images[4::5])]:
-        with tf.python_io.TFRecordWriter(str(folder / ('mine_%s.tfrecord' % shard))) as writer:
+        with tf.python_io.TFRecordWriter(str(folder / (f'mine_{shard}.tfrecord'))) as writer:
             for label, path in chosen:
                 example = dataset_utils.image_to_tfexample(path.read_bytes(), b'png', 28, 28, label)
                 writer.write(example.SerializeToString())
@@ -128,9 +128,9 @@ def real_data():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch, capfd):
-    """here(*words, code=0): as `slimtune`, but inside this process, which has TensorFlow loaded already: seconds sooner.
+    """here(*words, code=0): as `slimtune`, but in this process, where TensorFlow is loaded.
 
-    Gives the output of both streams. A failure must be one line on standard error.
+    Returns the output of both streams. A failure must be one line on standard error.
     """
     from slimtune import cli
     monkeypatch.chdir(tmp_path)
@@ -148,7 +148,7 @@ def here(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture
 def said_by(capsys):
-    """said_by(command, *words, code=0) runs a command that needs no TensorFlow in this process and gives what it says."""
+    """said_by(command, *words, code=0) runs a command that needs no TensorFlow here; returns its output."""
     from slimtune import cli
 
     def run(command, *words, code=0):
@@ -163,7 +163,7 @@ def said_by(capsys):
 
 @pytest.fixture(scope='session')
 def values():
-    """values(path): every variable of a checkpoint, by name, as arrays; of the latest one where it is a folder."""
+    """values(path): {name: array} of a checkpoint, of the latest one where `path` is a folder."""
     from slimtune.checkpoints.checkpoint import Checkpoint
 
     def read(path):
@@ -174,7 +174,7 @@ def values():
 
 @pytest.fixture(scope='session')
 def save_variables():
-    """save_variables({name: array}, path, v1=False): writes a checkpoint of them; v1: as a single file, as in 2016."""
+    """save_variables({name: array}, path, v1=False) writes a checkpoint; v1: one file, the format of 2016."""
     from slimtune.runtime import tf
 
     def save(variables, path, v1=False):
@@ -189,7 +189,7 @@ def save_variables():
 
 @pytest.fixture(scope='session')
 def weights_of():
-    """weights_of(net, num_classes): the variables of a net with random weights, statistics included: {name: array}."""
+    """weights_of(net, num_classes): {name: array} of random weights and statistics for a net."""
     import numpy as np
 
     from slimtune.checkpoints import matching
@@ -203,6 +203,7 @@ def weights_of():
         def value(name, shape):
             if len(shape) == 1:
                 return rng.normal(around.get(name.split('/')[-1], 0), 0.01, shape)
-            return rng.normal(0, np.sqrt(2 / np.prod(shape[:2 if 'depthwise' in name else -1])), shape)    # He et al. 2015
+            inputs = np.prod(shape[:2 if 'depthwise' in name else -1])
+            return rng.normal(0, np.sqrt(2 / inputs), shape)    # He et al. 2015
         return {name: value(name, shape).astype(np.float32) for name, shape in shapes.items()}
     return draw

@@ -134,7 +134,7 @@ def test_names_of_classes_and_files_cannot_act_on_the_terminal(digits, here, tmp
         assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|^ *Next: rm', text, re.M), text
     assert r"Next: slimtune eval $'red\x1b[2J\x1b]0;x\x07'" in shown[1]
     row = next(csv.DictReader(io.StringIO(here('predict', CLEARS, FORGES, '--csv'), newline='')))
-    assert row['file'] == FORGES and CLEARS in (row['class_1'], row['class_2'])
+    assert row['file'] == FORGES and CLEARS in (row['prediction_1'], row['prediction_2'])
     assert json.loads(here('predict', CLEARS, FORGES, '--json').splitlines()[0])['file'] == FORGES
 
 

@@ -1,7 +1,7 @@
 """CIFAR-10: 60,000 images of 32x32 pixels, ten classes (Krizhevsky 2009).
 
-Its archive holds six pickles of Python 2: dictionaries with `data`, uint8 [10000, 3072] (the red, the green and the
-blue plane of an image in a row), and `labels`, a list.
+Its archive holds six pickles of Python 2: dictionaries with `data`, uint8 [10000, 3072] (the red, the green
+and the blue plane of an image in a row), and `labels`, a list.
 """
 from slimtune.datasets.dataset_factory import register
 from slimtune.datasets.published_data import Contents, PublishedImage, Release, png
@@ -17,7 +17,7 @@ get_split = register('cifar10', splits={'train': 50000, 'test': 10000}, file_pat
 
 
 def read(paths):
-    """The images in the archive. paths: {archive's name: path}. Raises UserError unless it holds the six pickles."""
+    """The images in the archive. paths: {archive's name: path}. Raises UserError for another archive."""
     path, = paths.values()
     wanted = {name for names in _BATCHES.values() for name in names}
     batches = {}
@@ -37,7 +37,8 @@ def _batch(pickled, what):
     batch = unpickle(pickled, what)
     try:
         rows, labels = batch[b'data'], batch[b'labels']
-        if rows.shape == (len(labels), 3 * _SIDE * _SIDE) and rows.dtype == 'uint8' and set(labels) <= set(range(10)):
+        shape = (len(labels), 3 * _SIDE * _SIDE)
+        if rows.shape == shape and rows.dtype == 'uint8' and set(labels) <= set(range(10)):
             return rows, labels
     except (KeyError, TypeError, AttributeError):
         pass

@@ -1,7 +1,7 @@
-"""ImageNet: 1.3 million photographs (Russakovsky et al. 2015). 1001 classes: label 0 is the background, of which the
-records have no images; 1 to 1000 are the synsets, sorted.
+"""ImageNet: 1.3 million photographs (Russakovsky et al. 2015).
 
-Only registered users get its archives, so that the user brings them; see NEEDS.
+1001 classes: label 0 is the background, of which the records have no images; 1 to 1000 are the synsets,
+sorted. Only registered users get its archives, so that the user brings them; see NEEDS.
 """
 import collections
 import csv
@@ -13,9 +13,9 @@ from slimtune.datasets.published_data import Contents, PublishedImage, Release
 from slimtune.errors import UserError
 from slimtune.storage.archives import index
 
-NEEDS = ('ILSVRC2012_img_train.tar (or its images in train/SYNSET/), ILSVRC2012_img_val.tar (or validation/) with '
-         'imagenet_2012_validation_synset_labels.txt, and, where you have them, imagenet_metadata.txt (names of the '
-         'synsets) and imagenet_2012_bounding_boxes.csv')
+NEEDS = ('ILSVRC2012_img_train.tar (or its images in train/SYNSET/), ILSVRC2012_img_val.tar (or validation/) '
+         'with imagenet_2012_validation_synset_labels.txt, and, where you have them, imagenet_metadata.txt '
+         '(names of the synsets) and imagenet_2012_bounding_boxes.csv')
 CLASSES = 1000
 _SEED = 12345       # of the shuffle, as slim's
 
@@ -51,18 +51,20 @@ def _images(folder, archive, unpacked):
     """{name: function that returns the bytes} of an archive, or of a folder in its place."""
     for path in (os.path.join(folder, archive), os.path.join(folder, unpacked)):
         if os.path.exists(path):
-            return {name: reader for name, reader in sorted(index(path).items()) if name.lower().endswith('.jpeg')}
+            return {name: reader for name, reader in sorted(index(path).items())
+                    if name.lower().endswith('.jpeg')}
     raise UserError(f'no {archive} in {folder}: it must hold {NEEDS}')
 
 
 def _validation_synsets(folder, validation):
-    """{name: synset}: from the folders' names, or from the list of synsets in the order of the files' names."""
+    """{name: synset}: the folder's name, or what the list of synsets has in the order of the files' names."""
     if all('/' in name for name in validation):
         return {name: name.split('/')[0] for name in validation}
     synsets = list(_lines(folder, 'imagenet_2012_validation_synset_labels.txt'))
     if len(synsets) != len(validation):
         path = os.path.join(folder, 'imagenet_2012_validation_synset_labels.txt')
-        raise UserError(f'{path} lists {len(synsets)} synsets for {len(validation)} validation images: it must hold {NEEDS}')
+        raise UserError(f'{path} lists {len(synsets)} synsets for {len(validation)} validation images: '
+                        f'{folder} must hold {NEEDS}')
     return dict(zip(sorted(validation), synsets))
 
 
@@ -92,5 +94,6 @@ def _lines(folder, name):
 
 
 RELEASE = Release(
-    archives=[], shards={'train': ('train-%05d-of-%05d', 1024), 'validation': ('validation-%05d-of-%05d', 128)},
+    archives=[],
+    shards={'train': ('train-%05d-of-%05d', 1024), 'validation': ('validation-%05d-of-%05d', 128)},
     read=read, first_net='mobilenet_v1', needs=NEEDS)

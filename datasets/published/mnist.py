@@ -1,6 +1,7 @@
 """MNIST: 70,000 handwritten digits of 28x28 pixels, grey (LeCun et al. 1998).
 
-Its files are in the IDX format: a number for the type, then the sizes, each in four bytes, high byte first, then bytes.
+Its files are in the IDX format: a number for the type, then the sizes, each in four bytes, high byte first,
+then bytes.
 """
 import struct
 
@@ -19,18 +20,18 @@ get_split = register('mnist', splits={'train': 60000, 'test': 10000}, file_patte
 
 
 def read(paths):
-    """The digits in the four files. paths: {archive's name: path}. Raises UserError unless they are IDX files that agree."""
-    return Contents(CLASS_NAMES, {
-        split: _images(split, paths[prefix + '-images-idx3-ubyte.gz'], paths[prefix + '-labels-idx1-ubyte.gz'])
-        for split, prefix in _PREFIXES.items()})
+    """The digits in the four files. paths: {archive's name: path}. Raises UserError for other files."""
+    files = {split: (paths[f'{prefix}-images-idx3-ubyte.gz'], paths[f'{prefix}-labels-idx1-ubyte.gz'])
+             for split, prefix in _PREFIXES.items()}
+    return Contents(CLASS_NAMES, {split: _images(split, *pair) for split, pair in files.items()})
 
 
 def _images(split, images_path, labels_path):
     (count, height, width), images = _idx(images_path, _IMAGES, 3)
     (labelled,), labels = _idx(labels_path, _LABELS, 1)
     if labelled != count or max(labels) > 9:
-        raise UserError(f'{images_path} and {labels_path} do not belong together: {count} images, {labelled} labels up to '
-                        f'{max(labels)}')
+        raise UserError(f'{images_path} and {labels_path} do not belong together: {count} images, {labelled} '
+                        f'labels up to {max(labels)}')
     return [PublishedImage(label, f'{split}/{n:05d}.png', _digit(images, n, width, height))
             for n, label in enumerate(labels)]
 
@@ -40,7 +41,7 @@ def _digit(images, n, width, height):
     return lambda: png([images[n * pixels:(n + 1) * pixels]], (width, height))
 
 
-def _idx(path, kind, dimensions):
+def _idx(path, magic, dimensions):
     """An IDX file's sizes and bytes."""
     data, header = gunzip(path), 4 + 4 * dimensions
     if len(data) > header:
@@ -48,7 +49,7 @@ def _idx(path, kind, dimensions):
         pixels = 1
         for size in numbers[1:]:
             pixels *= size
-        if numbers[0] == kind and len(data) == header + pixels:
+        if numbers[0] == magic and len(data) == header + pixels:
             return numbers[1:], data[header:]
     raise UserError(f'{path} is no whole IDX file of {dimensions} dimensions: fetch it again')
 
@@ -62,4 +63,5 @@ RELEASE = Release(
                       '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6'),
               Archive(_ADDRESS + 't10k-labels-idx1-ubyte.gz', 4542,
                       'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6')],
-    shards={'train': ('mnist_train.tfrecord', 1), 'test': ('mnist_test.tfrecord', 1)}, read=read, first_net='lenet')
+    shards={'train': ('mnist_train.tfrecord', 1), 'test': ('mnist_test.tfrecord', 1)},
+    read=read, first_net='lenet')

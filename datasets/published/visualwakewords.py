@@ -11,8 +11,8 @@ from slimtune.datasets.published_data import Contents, PublishedImage, Release
 from slimtune.errors import UserError
 from slimtune.storage.archives import index
 
-NEEDS = ('train2014.zip, val2014.zip and annotations_trainval2014.zip of COCO, or the folders train2014, val2014 and '
-         'annotations that were in them')
+NEEDS = ('train2014.zip, val2014.zip and annotations_trainval2014.zip of COCO, or the folders train2014, '
+         'val2014 and annotations that were in them')
 CLASS_NAMES = ['background', 'person']
 SMALLEST_SHARE = 0.005
 
@@ -42,7 +42,8 @@ def _images(coco, readers):
             people[annotation['image_id']].append(annotation)
     missing = [image['file_name'] for image in coco['images'] if image['file_name'] not in readers]
     if missing:
-        raise UserError(f'{len(missing)} images are missing, {missing[0]} first: the folder must hold {NEEDS}')
+        raise UserError(f'{len(missing)} images are missing, {missing[0]} first: the folder must hold '
+                        f'{NEEDS}')
     return [_image(image, people[image['id']], readers[image['file_name']]) for image in coco['images']]
 
 

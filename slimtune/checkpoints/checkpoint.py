@@ -49,7 +49,7 @@ def find_latest(folder):
     return prefix if prefix and step_of(prefix) >= 0 else None
 
 
-def listed(folder):
+def find_listed(folder):
     """The prefixes of the complete checkpoints that a folder's `checkpoint` file lists, the latest last."""
     names = {_base_name(name) for name in _state(folder)[1]}
     return [prefix for prefix in _all(folder) if os.path.basename(prefix) in names]

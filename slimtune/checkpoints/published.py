@@ -60,11 +60,10 @@ def how_to_get(net_name, cache_dir=None):
 
 
 def download_weights(download_options):
-    """Fetches published weights and returns the prefix of their checkpoint. download_options:
-    options.Download.
+    """Fetches published weights and returns the prefix of their checkpoint.
 
-    Raises UserError where they cannot be fetched, are not what they should be, or the archive holds no
-    checkpoint.
+    download_options: options.Download. Raises UserError where the weights cannot be fetched or kept, are not
+    what they should be, or the archive holds no checkpoint.
     """
     name, cache = download_options.dataset_name, cache_folder(download_options.cache_dir)
     copy = download_options.output_dir and os.path.join(download_options.output_dir, f'{name}.ckpt')
@@ -77,7 +76,8 @@ def download_weights(download_options):
     else:
         writable = writable_folder(cache)
         if writable is None or is_temporary(writable) and not copy:
-            raise UserError(f'no folder keeps the weights of {name}: add --cache-dir FOLDER or --output-dir FOLDER')
+            raise UserError(f'no folder keeps the weights of {name}: '
+                            'add --cache-dir FOLDER or --output-dir FOLDER')
         archive = all_weights()[name].archive
         path = http.fetch(archive, cache, download_options.from_where, download_options.checksums)
         extract(path, archive.checkpoint, _weights_folder(name, writable), name)

@@ -1,1 +1,1 @@
-"""The commands, one thin module each: a request comes in, the library works, and what came of it is printed."""
+"""The commands, one thin module each: a request comes in, the library works, the result is printed."""

@@ -24,16 +24,13 @@ def data_set(request):
 
 
 def next_training(folder, net_name):
-    """Prints the command that trains a net on the data set in `folder`, after the download of its weights
-    where needed."""
+    """Prints the command that trains a net on the data in `folder`; before it the download of its weights."""
     missing = get_net(net_name).weights and not published.find_weights(net_name)
     next_step('train', folder, '--model', net_name, first=['download', net_name] if missing else [])
 
 
 def _check_module(module, run):
-    """Refuses a module that only run.json names, unless this user trained with it: a received folder must not
-    run code."""
+    """Refuses a module that only run.json names, unless this user trained with it: it would run as code."""
     if not trust.is_trusted(os.path.dirname(run.path), module):
-        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: '
-                        f'if you know it and '
-                        f'trust it, add --dataset-module {shlex.quote(module)}')
+        raise UserError(f'{run.path} names the data set module {module}, which would be run as a program: if '
+                        f'you know it and trust it, add --dataset-module {shlex.quote(module)}')

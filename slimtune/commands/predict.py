@@ -1,68 +1,72 @@
-"""`slimtune predict`: names what is in images."""
+"""`slimtune predict`: predicts the classes of images."""
 import csv
 import json
-import os
 import types
 
 import numpy as np
 
 from slimtune import options
 from slimtune.errors import UsageError, UserError
-from slimtune.inference import agreement, predict
+from slimtune.inference import predict
 from slimtune.terminal import data, result
 
 
 def run(request):
     """The command."""
-    predicted, net_options = request[options.Prediction], request[options.Net]
+    predicted, engine_options = request[options.Prediction], request[options.Engine]
     if not predicted.checkpoint_path:
         raise UserError('which net? slimtune predict TRAIN_FOLDER IMAGE …')
     if not request.words:
-        raise UserError('which images? slimtune predict %s IMAGE …' % predicted.checkpoint_path)
+        raise UserError(f'which images? slimtune predict {predicted.checkpoint_path} IMAGE …')
     if predicted.csv and predicted.json:
         raise UsageError('--csv and --json: give one of them')
     paths = predict.image_paths(request.words)
-    asked = (request[options.Engine].engine, request[options.Engine].precision)
-    if asked[1] == 'auto' and len(paths) < agreement.LEAST_PROVED:     # a second engine for close ones would take longer
-        asked = (asked[0], 'float32')
-    opening = predict.exported if os.path.isfile(os.path.join(predicted.checkpoint_path, 'model.json')) else predict.trained
-    open_engine, inputs, names = opening(predicted, net_options, request.run, request.averages, asked)
-    k = min(predicted.top_k, len(names))
-    FORMATS['csv' if predicted.csv else 'json' if predicted.json else 'text'](
-        predict.predict(open_engine, inputs, paths, predicted.batch_size, k), names, k)
+    net, class_names = predict.open_net(predicted, request[options.Net], request.run, request.averages)
+    k = min(predicted.top_k, len(class_names))
+    choice = (engine_options.engine, engine_options.precision)
+    write = write_csv if predicted.csv else write_json if predicted.json else write_text
+    write(predict.predict(net, choice, paths, predicted.batch_size, k), class_names, k)
 
 
-def best(probabilities, names, k):
-    """The k best names with their probabilities, best first."""
-    return [(names[n], float(probabilities[n])) for n in np.argsort(-probabilities, kind='stable')[:k]]
+def best(probabilities, class_names, k):
+    """The k best classes with their probabilities, best first: [(name, probability)]."""
+    return [(class_names[n], float(probabilities[n])) for n in np.argsort(-probabilities, kind='stable')[:k]]
 
 
-def write_text(answers, names, k):
-    """For people: the file, then a name a line."""
-    for path, probabilities, why in answers:
-        if why:
-            result(path, f'  cannot be read: {why}')
+def write_text(rows, class_names, k):
+    """For people: the file, then a class per line. rows: (path, probabilities [classes] or None, error)."""
+    for path, probabilities, error in rows:
+        if error:
+            result(path, f'  cannot be read: {error}')
             continue
-        result(path, *[f'  {100 * value:6.2f}%  {name}' for name, value in best(probabilities, names, k)])
+        pairs = best(probabilities, class_names, k)
+        result(path, *[f'  {100 * value:6.2f}%  {name}' for name, value in pairs])
 
 
-def write_csv(answers, names, k):
-    """file, then name and probability k times, then what was wrong."""
-    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the same.
-    rows = csv.writer(types.SimpleNamespace(write=lambda row: data(row[:-2])), lineterminator='\r\n')
-    rows.writerow(['file'] + ['%s_%d' % (what, n + 1) for n in range(k) for what in ('class', 'probability')] + ['error'])
-    for path, probabilities, why in answers:
-        answer = [('', '')] * k if why else [(name, '%.6f' % value) for name, value in best(probabilities, names, k)]
-        rows.writerow([path] + [cell for pair in answer for cell in pair] + [why or ''])
+def write_csv(rows, class_names, k):
+    """The columns file, prediction_1, probability_1, … to k, error."""
+    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the
+    # same.
+    table = csv.writer(types.SimpleNamespace(write=lambda row: data(row[:-2])), lineterminator='\r\n')
+    columns = [name for n in range(1, k + 1) for name in (f'prediction_{n}', f'probability_{n}')]
+    table.writerow(['file', *columns, 'error'])
+    for path, probabilities, error in rows:
+        if error:
+            table.writerow([path, *[''] * len(columns), error])
+            continue
+        pairs = [(name, f'{value:.6f}') for name, value in best(probabilities, class_names, k)]
+        table.writerow([path, *[cell for pair in pairs for cell in pair], ''])
 
 
-def write_json(answers, names, k):
-    """One object a line: {"file", "classes": [{"name", "probability"}, …]} or {"file", "error"}."""
-    for path, probabilities, why in answers:
-        row = {'error': why} if why else {'classes': [
-            {'name': name, 'probability': value} for name, value in best(probabilities, names, k)]}
-        line = json.dumps(dict({'file': path}, **row), ensure_ascii=False)
-        data(line.encode('utf-8', 'backslashreplace').decode('utf-8'))      # JSON is UTF-8: a GBK file name is escaped
-
-
-FORMATS = {'text': write_text, 'csv': write_csv, 'json': write_json}
+def write_json(rows, class_names, k):
+    """One object per line: {"file", "predictions": [{"class", "probability"}, …]} or {"file", "error"}."""
+    for path, probabilities, error in rows:
+        row = {'file': path}
+        if error:
+            row['error'] = error
+        else:
+            row['predictions'] = [{'class': name, 'probability': value}
+                                  for name, value in best(probabilities, class_names, k)]
+        line = json.dumps(row, ensure_ascii=False)
+        # JSON is UTF-8: a file name in GBK is escaped.
+        data(line.encode('utf-8', 'backslashreplace').decode('utf-8'))

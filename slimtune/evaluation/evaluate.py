@@ -78,23 +78,26 @@ def predict_split(model, dataset, tested, engine_options, probabilities):
     k = largest_k(tested.top_k, len(model.class_names))
     parts = []
     with contextlib.ExitStack() as stack:
-        engine = agreement.open_engine(
-            model, (engine_options.engine, engine_options.precision), k,
-            lambda: input_pipeline.sample_images(dataset, model.inputs, agreement.PROVED_ON))
+        images = agreement.Images(
+            f'{dataset.split_name} of {dataset.name}', dataset.num_samples, tested.batch_size,
+            lambda count: input_pipeline.sample_images(dataset, model.inputs, count))
+        choice = engine_options.engine, engine_options.precision
+        engine = agreement.open_engine(agreement.frozen_net(model), choice, images, k)
         stack.enter_context(contextlib.closing(engine))
         batches = stack.enter_context(contextlib.closing(input_pipeline.read(
             dataset, model.inputs, tested.batch_size, tested.num_preprocessing_threads)))
         stack.enter_context(input_pipeline.explain_errors())
         bar = stack.enter_context(progress('evaluating', dataset.num_samples))
-        for images, image_labels, file_names in itertools.islice(batches, tested.max_num_batches):
-            logits = engine.run(images, image_labels)[0]
+        for arrays, image_labels, file_names in itertools.islice(batches, tested.max_num_batches):
+            logits = engine.run(arrays, image_labels)[0]
             part, rows = decide(logits, image_labels, file_names, k)
             probabilities.append(rows)
             parts.append(part)
             bar.advance(len(image_labels))
     predictions = join(parts)
-    if engine.again:
-        say(f'{engine.again} of {len(predictions.labels)} images were close and decided again in float32')
+    if engine.num_rechecked:
+        say(f'{engine.num_rechecked} of {len(predictions.labels)} images were close and computed again in '
+            'float32')
     return predictions
 
 

@@ -36,22 +36,21 @@ def replace(eval_dir, num_bytes):
     for a disk that fills.
     """
     _check_owned(eval_dir)
-    with contextlib.ExitStack() as stack:
-        try:
-            exchange = stack.enter_context(atomic.exchange(eval_dir))
+    started = False
+    try:
+        with atomic.exchange(eval_dir) as exchange:
             exchange.remove([name for name in NAMES if os.path.exists(os.path.join(eval_dir, name))])
             free = shutil.disk_usage(eval_dir).free
-        except OSError as e:
-            raise UserError(f'{eval_dir} cannot be written ({e.strerror}): {_OTHER_FOLDER}')
-        if free < num_bytes:
-            raise UserError(f'{eval_dir} needs room for the probabilities, {num_bytes / 1e9:.1f} GB, but '
-                            f'{free / 1e9:.1f} GB are free: {_OTHER_FOLDER}')
-        try:
+            if free < num_bytes:
+                raise UserError(f'{eval_dir} needs room for the probabilities, {num_bytes / 1e9:.1f} GB, but '
+                                f'{free / 1e9:.1f} GB are free: {_OTHER_FOLDER}')
+            started = True
             yield exchange
-        except OSError as e:
-            if e.errno not in _FULL:
-                raise
-            raise UserError(f'{eval_dir} cannot be written ({e.strerror}): make room, or {_OTHER_FOLDER}')
+    except OSError as e:
+        if started and e.errno not in _FULL:
+            raise
+        remedy = f'make room, or {_OTHER_FOLDER}' if e.errno in _FULL[:3] else _OTHER_FOLDER
+        raise UserError(f'{eval_dir} cannot be written ({e.strerror}): {remedy}')
 
 
 def _check_owned(eval_dir):

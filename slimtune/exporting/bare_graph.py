@@ -20,13 +20,15 @@ def export_bare(exported, data_options, net_options):
         shape.insert(1, exported.num_frames)
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, shape, name='input')
-        _, end_points = nets_factory.get_network_fn(net.name, classes, is_training=exported.is_training)(images)
+        build = nets_factory.get_network_fn(net.name, classes, is_training=exported.is_training)
+        _, end_points = build(images)
         graph_def = graph.as_graph_def()
         if exported.final_endpoint:
             if exported.final_endpoint not in end_points:
-                raise UserError('%s has no end point %s: there are %s' % (
-                    net.name, exported.final_endpoint, ', '.join(end_points)))
-            graph_def = tf.graph_util.extract_sub_graph(graph_def, [end_points[exported.final_endpoint].op.name])
+                raise UserError(f'{net.name} has no end point {exported.final_endpoint}: there are '
+                                + ', '.join(end_points))
+            last = end_points[exported.final_endpoint].op.name
+            graph_def = tf.graph_util.extract_sub_graph(graph_def, [last])
     graph_def = portable(graph_def)
     folder = os.path.dirname(exported.output_file)
     os.makedirs(folder or '.', exist_ok=True)
@@ -34,7 +36,8 @@ def export_bare(exported, data_options, net_options):
         atomic.write_text(exported.output_file, str(graph_def))
     else:
         atomic.write_bytes(exported.output_file, graph_def.SerializeToString())
-    say('%s: the graph of %s, %d classes, without weights; input:0, %s:0' % (exported.output_file, net.name, classes, net.output))
+    say(f'{exported.output_file}: the graph of {net.name}, {classes} classes, without weights; input:0, '
+        f'{net.output}:0')
 
 
 def number_of_classes(data_options):

@@ -1,147 +1,144 @@
 """The exported folder: written beside its place, replayed on real images, and only then put there."""
+import contextlib
+import dataclasses
 import json
 import os
-import shutil
 
 import numpy as np
 
 from slimtune import __version__, options
 from slimtune.checkpoints import checkpoint, restored_model
-from slimtune.checkpoints.checkpoint import folder_of, restore
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
-from slimtune.exporting import encoded, openvino
+from slimtune.exporting import frozen, frozen_encoded, openvino, saved_model
 from slimtune.images import input_pipeline
 from slimtune.images.prepare import evaluation_arrays
-from slimtune.inference import engines
+from slimtune.inference import agreement, engines, export_folder
+from slimtune.inference.predict import read_class_names
 from slimtune.runtime import VERSION, session_config, tf
 from slimtune.storage import atomic
 from slimtune.terminal import result, warn
 
-REPLAYED = 32               # images
-AGREES = 1e-3               # the largest difference of a probability that passes
-MODEL_FORMAT = 1
-BUNDLE = ('frozen.pb', 'frozen_encoded.pb', 'saved_model', 'model.xml', 'model.bin', 'label.txt', 'labels.txt', 'model.json')
+FORMATS = (frozen, frozen_encoded, saved_model, openvino)      # a later one reads the files of an earlier one
+LARGEST_DIFFERENCE = 1e-3   # of a probability, between a file and the checkpoint
+METADATA_FORMAT = 1
+_NOISE_IMAGES = 4           # where there are no real ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Images that the files are replayed on. encoded: a list of bytes, [] without real images. images: the
+    same, prepared: float32 [n, size, size, channels]. source: where they come from, for people."""
+    encoded: list
+    images: np.ndarray
+    source: str
 
 
 def export(exported, data_options, net_options, run=None, averages=options.Averages.IGNORE):
-    """Writes the bundle and returns its folder. The arguments are the dataclasses of options; run: an
+    """Writes an export and returns its folder. The arguments are the dataclasses of options; run: an
     options.RunFile, None without; averages: an options.Averages.
 
-    frozen.pb: floats into `input`, the net's own output, and `logits` and `probabilities`. frozen_encoded.pb: encoded
-    images into `encoded`, `probabilities`. saved_model/: the same for serving. model.json: what a client must know.
+    Raises UserError where the folder cannot be written or holds anything else, and where a file's
+    probabilities differ from the checkpoint's.
     """
-    names = labels.read(exported.label_path) if exported.label_path else None
-    exported_model = restored_model.load(
-        exported.checkpoint_path, net_options, run, exported.image_size or exported.eval_image_size,
-        names and names[data_options.labels_offset:], averages)
-    exported_model.report_averages()
-    folder = exported.output_dir or os.path.join(folder_of(exported.checkpoint_path), 'export')
-    there = os.listdir(folder) if os.path.isdir(folder) else []
-    others = sorted(set(there).difference(BUNDLE if 'model.json' in there else ()))
-    if others:
-        raise UserError('%s holds other files (%s): choose another --output-dir' % (folder, ', '.join(others[:5])))
-
-    # Everything is written beside its place and proved there. What a killed export left there goes.
-    parent, name = os.path.split(os.path.abspath(folder))
-    beside = os.path.join(parent, '.%s.part' % name)
-    shutil.rmtree(beside, ignore_errors=True)
-    os.makedirs(beside)
-    try:
-        frozen = restored_model.freeze(exported_model)
-        atomic.write_bytes(os.path.join(beside, 'frozen.pb'), frozen.SerializeToString())
-        encoded.write_encoded(beside, frozen, exported_model)
-        labels.write_folder(beside, exported_model.class_names)
-        difference, replayed, proofs = replay(beside, exported_model, some_images(data_options))
-        atomic.write_text(os.path.join(beside, 'model.json'),
-                         json.dumps(dict(facts(exported_model), proofs=proofs), indent=1, ensure_ascii=False) + '\n')
-        if not difference <= AGREES:
-            raise UserError('the exported files answer differently from the checkpoint, by %.2g: nothing was written'
-                            % difference)
-        replace_folder(beside, folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    result('%s: %s' % (folder, ', '.join(name for name in BUNDLE if name in os.listdir(folder))))
-    result('Replayed on %s: largest difference of a probability %.2g' % (replayed, difference))
+    run = run or options.RunFile({})
+    folder = exported.output_dir or os.path.join(checkpoint.folder_of(exported.checkpoint_path), 'export')
+    checkpoint.find(exported.checkpoint_path)
+    export_folder.restore(folder)
+    export_folder.check_replaceable(folder)
+    with export_folder.stage(folder) as beside:
+        names = read_class_names(exported.label_path, data_options.labels_offset, run.classes)
+        model = restored_model.load(exported.checkpoint_path, net_options, run,
+                                    exported.image_size or exported.eval_image_size, names, averages)
+        model.report_averages()
+        sample = sample_of(model, data_options)
+        difference = write_and_replay(beside, model, sample)
+        if not difference <= LARGEST_DIFFERENCE:
+            raise UserError('the exported files give other probabilities than the checkpoint, by '
+                            f'{difference:.2g}: nothing was written')
+        labels.write_folder(beside, model.class_names)
+        content = dict(metadata(model), agreement=measure(beside, sample),
+                       files=export_folder.checksums(beside))
+        atomic.write_text(os.path.join(beside, export_folder.METADATA),
+                          json.dumps(content, indent=1, ensure_ascii=False) + '\n')
+        export_folder.replace(beside, folder)
+    entries = os.listdir(folder)
+    result(f'{folder}: {", ".join(name for name in export_folder.ENTRIES if name in entries)}')
+    result(f'Replayed on {sample.source}: largest difference of a probability {difference:.2g}')
     return folder
 
 
-def facts(exported_model):
-    """What model.json says."""
-    inputs, net = exported_model.inputs, exported_model.net
-    return {
-        'format': MODEL_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
-        'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale,
-        'dct_method': inputs.dct_method, 'classes': exported_model.class_names,
-        'averages': exported_model.averages,
-        'frozen.pb': {'input': 'input:0', 'output': net.output + ':0', 'logits': 'logits:0', 'probabilities': 'probabilities:0'},
-        'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
-        'checkpoint': {'name': os.path.basename(exported_model.checkpoint.prefix), 'step': exported_model.checkpoint.step,
-                       'sha256': checkpoint.sha256(exported_model.checkpoint.prefix)},
-        'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
-
-
-def some_images(data_options):
-    """Encoded held-out images (of another split where there is none): (list of bytes, the split), ([], None) without data."""
-    name, folder = data_options.dataset_name, data_options.dataset_dir
+def sample_of(model, data_options):
+    """Held-out images of the data set (of another split where none is held out), or noise where no data set
+    is found."""
+    name, folder, inputs = data_options.dataset_name, data_options.dataset_dir, model.inputs
     splits = dataset_factory.split_names(name, folder)
     if not splits:
-        return [], None
-    split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
-    return input_pipeline.sample_encoded(dataset_factory.get_dataset(name, split, folder), REPLAYED), split
-
-
-def replay(folder, exported_model, replay_images):
-    """Compares what every file of the bundle answers with the checkpoint's own net: (largest difference, on what, proofs).
-
-    Writes OpenVINO's files too, where it is installed; proofs: of its engines, see engine.answering.
-    """
-    encoded, split = replay_images
-    inputs = exported_model.inputs
-    if encoded:
-        images = evaluation_arrays(encoded, inputs)
-    else:
         warn('no images of the data set were found: replayed on noise (add --dataset-dir and --dataset-name)')
-        images = np.random.RandomState(0).uniform(-1, 1, [4, inputs.size, inputs.size, inputs.channels]).astype(np.float32)
-    expected = live(exported_model, images)
-    answers = [engines.load(os.path.join(folder, 'frozen.pb'), once=True).run(images)[1]]
-    if encoded:
-        with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
-            output, = tf.import_graph_def(engines.read_graph(os.path.join(folder, 'frozen_encoded.pb')), name='',
-                                          return_elements=['probabilities:0'])
-            answers.append(session.run(output, {'encoded:0': encoded}))
-        with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
-            loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING],
-                                                os.path.join(folder, 'saved_model'))
-            signature = loaded.signature_def['serving_default']
-            answers.append(session.run(signature.outputs['probabilities'].name,
-                                       {signature.inputs['image_bytes'].name: encoded}))
-    proofs = {}
-    if engines.openvino():
+        shape = [_NOISE_IMAGES, inputs.size, inputs.size, inputs.channels]
+        noise = np.random.RandomState(0).uniform(-1, 1, shape)
+        return Sample([], noise.astype(np.float32), 'noise')
+    split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
+    dataset = dataset_factory.get_dataset(name, split, folder)
+    encoded = input_pipeline.sample_encoded(dataset, agreement.MEASURED_ON)
+    with input_pipeline.explain_errors():
+        images = evaluation_arrays(encoded, inputs)
+    return Sample(encoded, images, f'{len(encoded)} images of {split}')
+
+
+def write_and_replay(folder, model, sample):
+    """Writes every format and returns the largest difference of a probability between one of them and the
+    checkpoint."""
+    expected = live_probabilities(model, sample.images)
+    differences = []
+    for form in FORMATS:
         try:
-            fast = openvino.write_openvino(folder)
-            answers.append(fast.run(images)[1])
-            proofs = openvino.prove_engines(folder, images) if encoded else {}
+            run = form.write(folder, model)
         except RuntimeError as e:
-            warn('OpenVINO cannot run this net, so its files are left out: %s' % str(e).strip().split('\n')[0])
-    difference = max(float(np.abs(answer - expected).max()) for answer in answers)
-    return difference, '%d images of %s' % (len(encoded), split) if encoded else 'noise', proofs
+            name = form.__name__.split('.')[-1]
+            warn(f'{name} cannot run this net, so its files are left out: {engines.first_line(e)}')
+            continue
+        batch = sample.images if form.TAKES == 'images' else sample.encoded
+        if run and len(batch):
+            differences.append(float(np.abs(run(batch) - expected).max()))
+    return max(differences)
 
 
-def live(exported_model, images):
-    """The probabilities of the net as it stands in the checkpoint, nothing frozen."""
+def live_probabilities(model, images):
+    """The probabilities [n, classes] of the net as it stands in the checkpoint, nothing frozen."""
     with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
-        placeholder, logits, _ = restored_model.build(exported_model)
-        restore(session, exported_model.checkpoint, restored_model.names_in_checkpoint(exported_model))
+        placeholder, logits, _ = restored_model.build(model)
+        checkpoint.restore(session, model.checkpoint, restored_model.names_in_checkpoint(model))
         return session.run(tf.nn.softmax(logits), {placeholder: images})
 
 
-def replace_folder(new, folder):
-    """Puts a folder in the place of another; the old one goes once the new one stands."""
-    old = new + '.old'
-    shutil.rmtree(old, ignore_errors=True)
-    if os.path.isdir(folder):
-        os.rename(folder, old)
-    os.rename(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
+def metadata(model):
+    """What model.json says about a net and its files, for clients in any language."""
+    inputs, net = model.inputs, model.net
+    return {
+        'format': METADATA_FORMAT, 'net': net.name, 'image_size': inputs.size, 'channels': inputs.channels,
+        'preprocessing': inputs.style, 'use_grayscale': inputs.grayscale, 'dct_method': inputs.dct_method,
+        'classes': model.class_names, 'averages': model.averages,
+        'frozen.pb': {'input': 'input:0', 'output': f'{net.output}:0', 'logits': 'logits:0',
+                      'probabilities': 'probabilities:0'},
+        'frozen_encoded.pb': {'input': 'encoded:0', 'probabilities': 'probabilities:0'},
+        'checkpoint': {'name': os.path.basename(model.checkpoint.prefix), 'step': model.checkpoint.step,
+                       'sha256': checkpoint.sha256(model.checkpoint.prefix)},
+        'versions': {'slimtune': __version__, 'tensorflow': VERSION}}
+
+
+def measure(folder, sample):
+    """How far OpenVINO is from TensorFlow on the sample and on this machine, as {engine: fields of an
+    Agreement}.
+
+    For information only: predict measures on the machine where it runs.
+    """
+    records, path = {}, os.path.join(folder, export_folder.OPENVINO[0])
+    if not sample.encoded or not os.path.isfile(path):
+        return records
+    with contextlib.closing(engines.load(os.path.join(folder, 'frozen.pb'), once=True)) as reference:
+        for kind in sorted({engines.choose('openvino', 'float32'), engines.choose('openvino', 'auto')}):
+            with contextlib.closing(engines.load(path, *kind)) as engine:
+                measured = agreement.measure_agreement(engine, reference, sample.images)
+            records[engine.name] = dataclasses.asdict(measured)
+    return records

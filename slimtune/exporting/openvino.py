@@ -1,22 +1,17 @@
-"""OpenVINO's own format, model.xml and model.bin."""
-import dataclasses
+"""model.xml and model.bin, OpenVINO's own format, from which predict starts without TensorFlow."""
 import os
 
-from slimtune.inference import agreement, engines
+from slimtune.inference import engines
+
+TAKES = 'images'
 
 
-def write_openvino(folder):
-    """Writes model.xml and model.bin, from which predict starts without TensorFlow; returns an engine that runs them."""
-    engines.OpenVINO(os.path.join(folder, 'frozen.pb')).save(os.path.join(folder, 'model.xml'))
-    return engines.load(os.path.join(folder, 'model.xml'), 'openvino')
-
-
-def prove_engines(folder, images):
-    """The proofs of OpenVINO in float32 and, where this CPU has it, in bfloat16: {engine's name: Proof's fields}."""
-    exact, proofs = engines.load(os.path.join(folder, 'frozen.pb'), once=True), {}
-    for kind in sorted({engines.choose('openvino', 'float32'), engines.choose('openvino', 'auto')}):
-        fast = engines.load(os.path.join(folder, 'model.xml'), *kind)
-        proofs[fast.name] = dataclasses.asdict(agreement.prove(fast, exact, images))
-        fast.close()
-    exact.close()
-    return proofs
+def write(folder, model):
+    """See slimtune.exporting. Reads frozen.pb."""
+    if not engines.openvino():
+        return None
+    path = os.path.join(folder, 'model.xml')
+    engines.load(os.path.join(folder, 'frozen.pb'), 'openvino').save(path)
+    engine = engines.load(path, 'openvino')
+    engine.compile(engines.REQUEST_IMAGES, (model.inputs.size, model.inputs.size, model.inputs.channels))
+    return lambda images: engine.run(images)[1]

@@ -51,11 +51,11 @@ class Cache:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What features are computed from. graph_def: of frozen_graph. cut: its tensors. dataset, inputs: its
-    images.
+    """What features are computed from.
 
-    kind: (engine, precision). key: all that determines the features, as a name: weights and net, the records,
-    the pixels, the engine.
+    graph_def: of frozen_graph. cut: its tensors. dataset, inputs: the images and their Input. kind: (engine,
+    precision). key: a name made of all that determines the features: weights and net, records, pixels,
+    engine.
     """
     graph_def: object
     cut: list
@@ -79,8 +79,7 @@ class Part:
 
 
 def record_checksums(path):
-    """The lengths and checksums that a file of records holds, which name its content without reading all of
-    it: bytes.
+    """The lengths and checksums in a file of records, which name its content without reading all of it.
 
     Source: TFRecord's framing: length (8 bytes), its checksum (4), the record, its checksum (4).
     """
@@ -95,13 +94,12 @@ def record_checksums(path):
 
 
 def make_room(folder, needed, cache_limit=None):
-    """Removes the features that were not used for longest until `needed` bytes fit; returns the bytes that
-    are allowed.
+    """Removes features until `needed` bytes fit; returns the bytes that are allowed.
 
-    folder: a cache that can be written. cache_limit: GiB that the features of all runs together may take;
-    without, a quarter of the memory. The disk's last MARGIN bytes stay free, and so do features that a
-    process uses. Where that is not enough, nothing is removed and the number returned is smaller than
-    `needed`.
+    The least recently used ones go first; those that a process uses stay. folder: a cache that can be
+    written. cache_limit: GiB that the features of all runs may take together; without it, a quarter of the
+    memory. The last MARGIN bytes of the disk stay free. Where all of that is not enough, nothing is removed,
+    and the number that is returned is smaller than `needed`.
     """
     memory = machine.memory()
     limit = cache_limit * (1 << 30) if cache_limit is not None else memory // 4 if memory else float('inf')
@@ -131,8 +129,7 @@ def find(part, cache_dir=None):
 
 
 def compute(part, cache_dir=None, title='features'):
-    """The features of a Part, from the cache where they were computed before: (Cache, whether they were
-    there).
+    """The features of a Part, from the cache where they are there: (Cache, whether they were).
 
     They appear whole or not at all: they are written beside their place and renamed. Where another process
     computes the same ones, waits for it. Raises UserError for a full disk, and where no folder can be
@@ -179,9 +176,7 @@ def compute(part, cache_dir=None, title='features'):
 
 
 def _sweep(folder, key):
-    """Removes what killed computations left; returns the folder in which another process computes `key`,
-    or None.
-    """
+    """Removes what killed commands left; returns the folder where another one computes `key`, or None."""
     busy = None
     for entry in cache_contents.features(folder):
         if entry.unfinished and not cache_contents.remove(entry) and entry.name.startswith(key) \
@@ -191,9 +186,7 @@ def _sweep(folder, key):
 
 
 def _write(part, folder, title):
-    """Computes the features and writes them into `folder`. Raises OSError where the disk is full, before
-    or while.
-    """
+    """Computes the features and writes them into `folder`. Raises OSError where the disk is full."""
     count = part.dataset.num_samples
     with contextlib.ExitStack() as stack:
         arrays = [(n, np.float32, tensor.shape.as_list()[1:]) for n, tensor in enumerate(part.cut)]
@@ -217,9 +210,7 @@ def _write(part, folder, title):
 
 
 def _new_array(path, dtype, shape):
-    """An open .npy file behind its header, with room on the disk for all of its numbers where the system
-    reserves it.
-    """
+    """An open .npy file behind its header, with room reserved for its numbers where the system can."""
     file = open(path, 'wb')     # noqa: SIM115 - the caller closes it
     header = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(file, {'descr': header, 'fortran_order': False, 'shape': shape})

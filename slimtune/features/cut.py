@@ -54,9 +54,7 @@ def hangs_on(tensor, variables):
 
 
 def frozen_graph(session, images, cut):
-    """The graph from the placeholder IMAGES to `cut_0`, `cut_1`, … with its weights as constants: a
-    GraphDef.
-    """
+    """The graph from the placeholder IMAGES to `cut_0`, `cut_1`, …: a GraphDef with its weights."""
     outputs = [tensor.op.name for tensor in cut]
     graph = tf.graph_util.convert_variables_to_constants(session, images.graph.as_graph_def(), outputs)
     nodes = [node for node in graph.node if node.name != images.op.name]

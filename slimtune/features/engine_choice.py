@@ -1,9 +1,12 @@
 """Which engine computes the features: the fastest whose features of real images are near enough float32's."""
+import hashlib
+
 import numpy as np
 
 from slimtune.features.cut import IMAGES
 from slimtune.images import input_pipeline
 from slimtune.inference import engines
+from slimtune.inference.agreement import cpu
 from slimtune.storage.cache import read_record, write_record
 
 COMPARED_ON = 16            # images
@@ -13,26 +16,26 @@ _KINDS = [['tensorflow', 'float32'], ['openvino', 'float32'], ['openvino', 'bflo
 
 
 def choose_engine(part, cache_dir=None):
-    """The engine and precision that compute the features, compared with float32 on images: (kind, one line
-    about it).
+    """The engine and precision that compute the features: (kind, one line about it).
 
     part: a cache.Part of the wanted kind. The result is kept in the cache for the next run. What differs too
     much is tried in float32, then on TensorFlow.
     """
     if part.kind == engines.EXACT:
         return part.kind, ''
-    record = read_record(cache_dir, _RECORDS, part.key) or {}
+    # Another version of the engine or another CPU computes otherwise
+    machine = f'{engines.version(part.kind[0])} {cpu()}'
+    key = hashlib.sha256(f'{part.key} {machine}'.encode()).hexdigest()[:32]
+    record = read_record(cache_dir, _RECORDS, key) or {}
     if record.get('kind') in _KINDS and isinstance(record.get('line'), str):
         return tuple(record['kind']), record['line']
     kind, line = _compare(part, input_pipeline.sample_images(part.dataset, part.inputs, COMPARED_ON))
-    write_record(cache_dir, _RECORDS, part.key, {'kind': kind, 'line': line})
+    write_record(cache_dir, _RECORDS, key, {'kind': kind, 'line': line})
     return kind, line
 
 
 def _compare(part, images):
-    """The first engine whose features of these images are near enough TensorFlow's float32: (kind, one
-    line).
-    """
+    """The first engine whose features are near enough TensorFlow's float32: (kind, one line)."""
     expected = _features(part, engines.EXACT, images)
     kinds = [part.kind, (part.kind[0], 'float32')] if part.kind[1] != 'float32' else [part.kind]
     refused = []

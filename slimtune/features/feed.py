@@ -58,9 +58,7 @@ class CachedSteps:
 
 
 class Feed:
-    """The batches of a cache: which images a step sees is a function of seed and step alone, as in the
-    pipeline.
-    """
+    """The batches of a cache; as in the pipeline, a step's images depend on seed and step alone."""
 
     def __init__(self, cache, labels, batch_size, seed):
         """labels: the tensor that the cache's labels are fed to."""

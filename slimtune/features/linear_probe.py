@@ -23,8 +23,7 @@ class Choice:
 
 
 def choose_weight_decay(features, labels, seed):
-    """The weight decay with which a linear head on these features does best on images it was not fitted to: a
-    Choice.
+    """The weight decay with which a linear head does best on images it was not fitted to: a Choice.
 
     features: [n, depth] of the training images. labels: int [n]. Compared by the cross entropy in
     cross-validation on at most MOST_IMAGES of the training images, which tells neighbours apart where

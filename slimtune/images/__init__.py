@@ -1,1 +1,1 @@
-"""Any bytes to an upright image, folders of images, and the way from an encoded image to a network's input."""
+"""Any bytes to an upright image, folders of images, the way from an encoded image to a network's input."""

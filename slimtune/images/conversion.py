@@ -1,7 +1,7 @@
 """A folder of images becomes shuffled records, label files and a manifest; whole, or not at all.
 
-PIC/train/CLASS/* and PIC/validation/CLASS/* are taken as they are; PIC/CLASS/* is split by a hash of each file's bytes,
-so that an image always lands in the same split. The images themselves are never changed.
+PIC/train/CLASS/* and PIC/validation/CLASS/* are taken as they are; PIC/CLASS/* is split by a hash of each
+file's bytes, so that an image always lands in the same split. The images themselves are never changed.
 """
 import collections
 import contextlib
@@ -20,8 +20,8 @@ from slimtune.storage.parallel import in_order
 from slimtune.terminal import progress, say, warn
 
 _SPLITS = ('train', 'validation', 'test')
-# What memory holds. Images are in work while threads read, check or encode them, and until their turn comes.
-MEMORY = 256 << 20      # bytes of images in work, and again of images kept between check and shard; others are read twice
+# Images are in work while threads read, check or encode them, and until their turn comes.
+MEMORY = 256 << 20      # bytes of images in work, and of images kept in memory between check and shard
 PIXELS_IN_WORK = 64 << 20       # of images that are encoded
 _LARGE = 8 << 20        # bytes of an image that is always read twice
 _OVERHEAD = 1 << 16     # bytes, or pixels, that count for an image of any size
@@ -48,7 +48,8 @@ class CheckedImage(collections.namedtuple('CheckedImage', 'candidate split diges
 def convert(options):
     """Converts the images as `options` (options.Convert) states and returns the folder of the records.
 
-    Raises UserError where there is nothing to convert or to learn from, and where files of others would be replaced.
+    Raises UserError where there is nothing to convert or to learn from, and where files of others would be
+    replaced.
     """
     # The folder
     source = options.tensorflow_data_dir
@@ -69,7 +70,8 @@ def convert(options):
         images = [image._replace(split=_split_of(image.digest, held_out)) if image.split == 'train' else image
                   for image in images]
     if not any(image.split == 'train' for image in images):
-        raise UserError(f'no usable image to train on in {source}: {conversion_report.first_reasons(left_out)}')
+        raise UserError(f'no usable image to train on in {source}: '
+                        f'{conversion_report.first_reasons(left_out)}')
 
     # The classes
     classes = _classes(order, bool(before), candidates, images, source)
@@ -83,10 +85,12 @@ def convert(options):
             chosen = [image for image in images if image.split == split]
             splits[split] = _write_split(exchange, name, split, chosen, classes, options, left_out)
         if not splits['train'].images:
-            raise UserError(f'no image to train on could be stored: {conversion_report.first_reasons(left_out)}')
+            raise UserError('no image to train on could be stored: '
+                            f'{conversion_report.first_reasons(left_out)}')
         written = manifest.Manifest(
-            name=name, classes=classes, splits=splits, channels=max(image.metadata.channels for image in images),
-            left_out=left_out, seed=options.seed, validation_fraction=held_out, source=os.path.relpath(source, output),
+            name=name, classes=classes, splits=splits,
+            channels=max(image.metadata.channels for image in images), left_out=left_out, seed=options.seed,
+            validation_fraction=held_out, source=os.path.relpath(source, output),
             fingerprint=image_folder.fingerprint(candidates), version=__version__)
         split_writer.write_description(exchange, written)
 
@@ -96,10 +100,10 @@ def convert(options):
 
 
 def find_or_convert(folder, name=None):
-    """The name of the data set in `folder`, whose images are converted first where they were not yet or have changed.
+    """The name of the data set in `folder`; converts its images first if they are new or have changed.
 
-    name: of the data set, where the user gave one. Shards without a manifest, such as slim's own, are taken as they are.
-    Raises UserError as `prepare` does.
+    name: of the data set, where the user gave one. Shards without a manifest, such as slim's own, are taken
+    as they are. Raises UserError as `prepare` does.
     """
     beside = dataset_factory.names_in(folder)
     written = manifest.load(folder) if beside else None
@@ -107,23 +111,25 @@ def find_or_convert(folder, name=None):
         return name
     if beside and not written and (name in beside or not name or not image_folder.class_folders(folder)):
         if not name and len(beside) > 1:
-            raise UserError(f'{folder} holds the data sets {" and ".join(beside)}: add --dataset-name {beside[0]}')
+            raise UserError(f'{folder} holds the data sets {" and ".join(beside)}: add --dataset-name '
+                            f'{beside[0]}')
         return name or beside[0]
     return prepare(folder, name).name
 
 
 def prepare(folder, name=None):
-    """The manifest of the data set in `folder`; its images are converted first, as `name`, where that was not done yet.
+    """The manifest of the data set in `folder`; converts its images first, as `name`, if it is none yet.
 
-    Converts again, with the options that the manifest holds, where the images have changed since. Raises UserError where
-    the folder holds a data set of another name.
+    Converts again, with the options that the manifest holds, where the images have changed since. Raises
+    UserError where the folder holds a data set of another name.
     """
     written = None
     if os.path.isdir(folder):
         atomic.settle(folder)
         written = manifest.load(folder)
     if written and name and written.name != name:
-        raise UserError(f'{folder} holds the data set {written.name}, not {name}: add --dataset-name {written.name}')
+        raise UserError(f'{folder} holds the data set {written.name}, not {name}: add --dataset-name '
+                        f'{written.name}')
     if is_current(folder):
         return manifest.load(folder)
     options = Convert(tensorflow_data_dir=folder, dataset_name=name)
@@ -133,9 +139,10 @@ def prepare(folder, name=None):
     elif written:
         say(f'The images in {folder} have changed since they were converted: converting them again.')
         shards = {split: max(1, len(content.shards)) for split, content in written.splits.items()}
-        fraction = options.validation_fraction if written.validation_fraction is None else written.validation_fraction
+        if written.validation_fraction is not None:
+            options = dataclasses.replace(options, validation_fraction=written.validation_fraction)
         options = dataclasses.replace(
-            options, dataset_name=written.name, seed=written.seed, validation_fraction=fraction,
+            options, dataset_name=written.name, seed=written.seed,
             train_shards=shards.get('train', options.train_shards),
             validation_shards=shards.get('validation', options.validation_shards))
     convert(options)
@@ -143,7 +150,7 @@ def prepare(folder, name=None):
 
 
 def is_current(folder):
-    """Whether `folder` holds whole records and, where they were made from images in it, the images are still the same."""
+    """Whether `folder` holds whole records, and its images, if it has any, are still those of the records."""
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
@@ -163,51 +170,56 @@ def is_current(folder):
 def _check_options(options):
     """Refuses values that cannot be meant."""
     if not options.tensorflow_data_dir:
-        raise UserError('which images? Add -t FOLDER, the folder that holds a folder of images for every class')
+        raise UserError('which images? Add -t FOLDER, which holds a folder of images for every class')
     if options.dataset_name is not None and not manifest.DATA_SET_NAME.fullmatch(options.dataset_name):
-        raise UserError(f'--dataset-name={options.dataset_name}: letters, digits, _, - and . only; it is part of file names')
+        raise UserError(f'--dataset-name={options.dataset_name}: letters, digits, _, - and . only, because '
+                        'it is part of file names')
 
 
 def _manifest_of(output, source, name):
-    """The manifest of what `output` holds, or None. Raises UserError where it was not made from these images."""
+    """The manifest of what `output` holds, or None. Raises UserError if it was not made from these images."""
     if not os.path.isdir(output):
         return None
     written = manifest.load(output, f'choose another --output-dir, or delete {manifest.NAME} and its shards')
     if written and written.source == '':
-        raise UserError(f'{output} holds the data set {written.name}, which was downloaded: choose another --output-dir')
+        raise UserError(f'{output} holds the data set {written.name}, which was downloaded: choose another '
+                        '--output-dir')
     if written and written.name != name:
         if os.path.realpath(os.path.join(output, written.source)) != os.path.realpath(source):
-            raise UserError(f'{output} holds the data set {written.name}, made from other images: choose another '
-                            '--output-dir')
+            raise UserError(f'{output} holds the data set {written.name}, made from other images: choose '
+                            'another --output-dir')
         say(f'{name} replaces {written.name}, made from the same images.')
     return written
 
 
 def _refuse_unlisted_shards(output, name, before):
-    """Raises UserError where shards of this name lie in `output` that its manifest does not list: slimtune may not have
-    written them, and beside new ones they would be read with them."""
+    """Raises UserError where shards of this name lie in `output` that its manifest does not list.
+
+    slimtune may not have written them, and beside new ones they would be read with them.
+    """
     listed = set(before.files()) if before else set()
     unlisted = [file for file in sorted(os.listdir(output) if os.path.isdir(output) else ())
                 if manifest.is_shard_name(name, file) and file not in listed]
     if unlisted:
-        raise UserError(f'{os.path.join(output, unlisted[0])}: no {manifest.NAME} lists it: move it away, or choose another '
-                        '--output-dir or --dataset-name')
+        raise UserError(f'{os.path.join(output, unlisted[0])}: no {manifest.NAME} lists it: move it away, '
+                        'or choose another --output-dir or --dataset-name')
 
 
 def _replaced(output, before):
-    """The names of the files in `output` that the new data set replaces: the earlier one's, and label files."""
+    """The names of the files in `output` that the new data set replaces: the earlier one's, label files."""
     files = before.files() if before else labels.FILES
     return [file for file in files if os.path.isfile(os.path.join(output, file))]
 
 
 def _check_images(candidates, left_out, options):
-    """Decodes every candidate and returns the CheckedImages; the others are added to `left_out`, a list of LeftOuts."""
+    """Decodes every candidate and returns the CheckedImages; adds a LeftOut to `left_out` for the others."""
     def check(candidate):
         try:
             data = image_file.read(candidate.path)
             digest = hashlib.sha256(data).hexdigest()
-            kept = data if len(data) <= _LARGE else None
-            return CheckedImage(candidate, candidate.split, digest, image_file.inspect(data), kept)
+            metadata = image_file.inspect(data)
+            in_memory = data if len(data) <= _LARGE else None
+            return CheckedImage(candidate, candidate.split, digest, metadata, in_memory)
         except image_file.BadImage as e:
             return str(e)
 
@@ -266,7 +278,7 @@ def _pixels(image):
 
 
 def _example(image, label):
-    """The split_writer.Example of a CheckedImage, with slim's keys and those of the Inception converter. label: a number."""
+    """The split_writer.Example of a CheckedImage. label: a number."""
     data = image.data
     if data is None:
         with contextlib.suppress(image_file.BadImage):      # it is gone
@@ -279,11 +291,11 @@ def _example(image, label):
 
 
 def _classes(order, own, candidates, images, source):
-    """The class names by label: those of a label file first, in its order, then new ones, sorted; differences reported.
+    """The class names by label: a label file's in its order, then new ones, sorted. Reports differences.
 
-    order: of the label file, [] without one. own: whether slimtune wrote it. Raises UserError where there are not two
-    classes, for a label file that has a name twice, and for one of the user's that has none of the folders' names: it
-    belongs to other data.
+    order: of the label file, [] without one. own: whether slimtune wrote it. Raises UserError where there are
+    not two classes, for a label file that has a name twice, and for one of the user's that has none of the
+    folders' names: it belongs to other data.
     """
     with_images = {image.label for image in images}
     new = sorted(with_images.difference(order))
@@ -294,14 +306,16 @@ def _classes(order, own, candidates, images, source):
     if len(classes) < 2:
         raise UserError(f'only one class in {source} ({classes[0]}): there is nothing to tell apart')
     if order and not own and not with_images.intersection(order):
-        raise UserError(f'the label file names {conversion_report.listed(order, 3)}, but the class folders are '
-                        f'{conversion_report.listed(new, 3)}: move it away, or choose another --output-dir')
+        raise UserError(f'the label file names {conversion_report.listed(order, 3)}, but the class folders '
+                        f'are {conversion_report.listed(new, 3)}: move it away, or choose another '
+                        '--output-dir')
     if order and new:
         say(f'New classes, put behind those of the label file: {conversion_report.listed(new)}')
     gone = [label for label in order if label not in with_images]
     if gone:
-        warn(f'no images for classes of the label file: {conversion_report.listed(gone)}. They keep their labels, with 0 '
-             'images; to number the classes again, delete label.txt, labels.txt, dataset.json and the shards')
+        warn(f'no images for classes of the label file: {conversion_report.listed(gone)}. They keep their '
+             'labels, with 0 images; to number the classes again, delete label.txt, labels.txt, '
+             'dataset.json and the shards')
     empty = sorted({candidate.label for candidate in candidates}.difference(with_images, order))
     if empty:
         warn(f'no usable image in {conversion_report.listed(empty)}: not a class')

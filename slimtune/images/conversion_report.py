@@ -35,7 +35,7 @@ def report(written, output, images):
 
 
 def _report_notes(images):
-    """Warns of what was found while images were decoded, each kind once."""
+    """Warns of what decoding the images showed, each note once."""
     names = collections.defaultdict(list)
     for image in images:
         for note in image.metadata.notes:
@@ -60,13 +60,14 @@ def _report_duplicates(images):
 def report_similar_names(candidates, source):
     """Warns where folders of different names became one class, and where two classes look alike.
 
-    candidates: image_folder.Candidates. Folders become one class where their names differ in white space at the ends or
-    in how letters are composed.
+    candidates: image_folder.Candidates. Folders become one class where their names differ in white space at
+    the ends or in how letters are composed.
     """
     folders = collections.defaultdict(set)
     for candidate in candidates:
         parts = os.path.relpath(candidate.path, source).split(os.sep)
-        folders[candidate.label].update([part for part in parts[:-1] if labels.canonical(part) == candidate.label][:1])
+        class_folder = next((part for part in parts[:-1] if labels.canonical(part) == candidate.label), None)
+        folders[candidate.label].update([class_folder] if class_folder else [])
     for label, names in sorted(folders.items()):
         if len(names) > 1:
             warn(f'{len(names)} folders are the one class {label}: {", ".join(map(repr, sorted(names)))}')

@@ -57,8 +57,8 @@ MAX_BYTES = 1 << 30
 MAX_PIXELS = _limit('SLIMTUNE_MAX_PIXELS', 178_956_970)
 _LONGEST_SIDE = 1_000_000       # of a PNG that TensorFlow reads
 _LONGEST_JPEG_SIDE = 65_500
-#: Images of more pixels than this are decoded one at a time.
-_GIANT = 16_000_000
+#: How many pixels all threads together decode; an image with more is decoded alone.
+_PIXELS_AT_ONCE = 150_000_000
 #: A lossless image of more pixels is stored as JPEG all the same: its PNG would take 50 MB and more.
 _LARGEST_LOSSLESS = 25_000_000
 _GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16L', 'I;16B')
@@ -66,13 +66,15 @@ _LOSSY = ('JPEG', 'WEBP', 'JPEG2000', 'AVIF')
 _JPEG_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')      # what may end the coded part of a JPEG
 _METADATA_CHUNKS = (b'iCCP', b'tEXt', b'zTXt', b'iTXt', b'eXIf')    # of a PNG
 
-# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed; not so 64 MB.
+_work = threading.Condition()
+_decoded = []       # the pixels of every image in work
+# Pillow's memory for pixels comes in blocks of 16 MB, which glibc keeps for each thread once they are freed;
+# blocks of 64 MB are given back.
 Image.core.set_block_size(64 << 20)
-_giant_turn = threading.RLock()
 # Pillow checks sizes within files (ICO) by this; its warning calls a large image an attack.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
-warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, without the file's name
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')     # on metadata, no file named
 
 
 class BadImage(Exception):
@@ -114,25 +116,15 @@ def read(path):
         raise BadImage(e.strerror or str(e)) from e
 
 
+@contextlib.contextmanager
 def open_upright(data):
-    """Returns the image in these bytes as a person sees it: a Pillow image of mode L or RGB.
+    """A context in which an image is decoded, as a person sees it: a Pillow image of mode L or RGB.
 
-    Raises BadImage.
+    Of all threads together, no more than _PIXELS_AT_ONCE are decoded, or one larger image. Raises BadImage.
     """
     image = _open(data)
-    with _turn_of(image):
-        return _upright(_decode(image), data)
-
-
-@contextlib.contextmanager
-def turn_of(data):
-    """A context for work on one image: at most one giant image is worked on at a time, whatever the number of
-    threads.
-
-    Raises BadImage where the bytes are no image.
-    """
-    with _turn_of(_open(data)):
-        yield
+    with _in_work(image.size[0] * image.size[1]):
+        yield _upright(_decode(image), data)
 
 
 def inspect(data):
@@ -141,14 +133,14 @@ def inspect(data):
     Returns what will be stored of it, an ImageMetadata. Raises BadImage.
     """
     image = _open(data)
-    with _turn_of(image):
-        (width, height), mode = image.size, image.mode
-        # A JPEG is made grey and an eighth of its size, for which every byte is read, in half the time.
-        reduced = image.draft('L', (1, 1))
+    (width, height), mode = image.size, image.mode
+    # A JPEG is made grey and an eighth of its size, for which every byte is read, in half the time.
+    reduced = image.draft('L', (1, 1))
+    in_memory = width * height // 64 if reduced and not image.info.get('progressive') else width * height
+    with _in_work(in_memory):
         _decode(image)
-        mode = mode if reduced else image.mode
         if not reduced:
-            width, height = image.size
+            (width, height), mode = image.size, image.mode
         orientation = read_orientation(data)
         if orientation > 4:
             width, height = height, width
@@ -157,13 +149,14 @@ def inspect(data):
         if image.format in ('JPEG', 'PNG') and orientation == 1 and not _see_through(image) \
                 and _is_sound(data, image.format):
             return ImageMetadata(image.format.lower(), width, height, channels, True, notes)
-        if reduced:
-            image = _decode(_open(data))
-        _upright(image, data)       # what `encode` will do must not fail then
-        lossless = image.format not in _LOSSY and width * height <= _LARGEST_LOSSLESS
-        too_long = max(width, height) > _LONGEST_JPEG_SIDE
-        as_png = lossless or too_long or image.mode in ('1', 'P')
-        return ImageMetadata('png' if as_png else 'jpeg', width, height, channels, False, notes)
+        if not reduced:
+            _upright(image, data)       # what `encode` will do must not fail then
+    if reduced:
+        with open_upright(data):
+            pass
+    lossless = image.format not in _LOSSY and width * height <= _LARGEST_LOSSLESS
+    as_png = lossless or mode in ('1', 'P') or max(width, height) > _LONGEST_JPEG_SIDE
+    return ImageMetadata('png' if as_png else 'jpeg', width, height, channels, False, notes)
 
 
 def encode(data, metadata):
@@ -171,12 +164,10 @@ def encode(data, metadata):
     if metadata.kept:
         return data
     encoded = io.BytesIO()
-    with turn_of(data):
+    options = {} if metadata.format == 'png' else {'quality': 100, 'subsampling': 0}
+    with open_upright(data) as image:
         try:
-            if metadata.format == 'png':
-                open_upright(data).save(encoded, 'PNG')
-            else:
-                open_upright(data).save(encoded, 'JPEG', quality=100, subsampling=0)
+            image.save(encoded, metadata.format, **options)
         except (OSError, ValueError) as e:
             raise BadImage(f'cannot be stored: {e}') from e
     return encoded.getvalue()
@@ -229,9 +220,18 @@ def _too_large(sides, pixels):
                     f'SLIMTUNE_MAX_PIXELS={pixels} in the environment')
 
 
-def _turn_of(image):
-    """A lock where the image is giant."""
-    return _giant_turn if image.size[0] * image.size[1] > _GIANT else contextlib.nullcontext()
+@contextlib.contextmanager
+def _in_work(pixels):
+    """Waits until so many pixels may be decoded beside those that other threads decode."""
+    with _work:
+        _work.wait_for(lambda: not _decoded or sum(_decoded) + pixels <= _PIXELS_AT_ONCE)
+        _decoded.append(pixels)
+    try:
+        yield
+    finally:
+        with _work:
+            _decoded.remove(pixels)
+            _work.notify_all()
 
 
 def _decode(image):
@@ -253,7 +253,7 @@ def _notes(image):
     """What a user should know of a decoded image."""
     with contextlib.suppress(Exception):        # a mode without extrema, a damaged directory
         if image.mode.startswith('I') and image.getextrema()[1] < 0x1000:
-            yield '12 bits or less in 16: the highest 8 of 16 bits are used, so that the image is nearly black'
+            yield '12 bits or less in 16: the highest 8 of 16 bits are used, the image is nearly black'
         if image.format == 'TIFF' and image.n_frames > 1:
             yield 'more than one page: the first is used'
 

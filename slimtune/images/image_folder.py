@@ -155,7 +155,8 @@ def walk(folder, root=None):
         place = heapq.heappop(links) if is_link else real.pop()
         try:
             identity = _identity(place)
-            if is_link and identity in above:
+            is_start = root is None and place == folder     # it may be a link itself
+            if is_link and identity in above and not is_start:
                 passed.append((place, 'a link to a folder that holds this one, not followed'))
                 continue
             if identity in seen:

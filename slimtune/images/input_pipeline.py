@@ -12,7 +12,7 @@ import os
 import re
 
 from slimtune import machine
-from slimtune.datasets import records
+from slimtune.datasets import dataset_factory, records
 from slimtune.errors import UserError
 from slimtune.images import prepare
 from slimtune.runtime import next_of, session_config, tf
@@ -87,7 +87,10 @@ def evaluation_batches(dataset, inputs, batch_size, threads=None):
 
 
 def read(dataset, inputs, batch_size, threads=None):
-    """Yields what evaluation_batches gives, as arrays; the next ones are decoded while the caller works."""
+    """Yields what evaluation_batches gives, as arrays; the next ones are decoded while the caller works.
+
+    Raises UserError after the last batch where the records were replaced in the meantime.
+    """
     graph = tf.Graph()
     with graph.as_default():
         batch = evaluation_batches(dataset, inputs, batch_size, threads)
@@ -99,12 +102,13 @@ def read(dataset, inputs, batch_size, threads=None):
                 with explain_errors():
                     arrays = session.run(batch)
             except tf.errors.OutOfRangeError:
+                dataset_factory.check_unchanged(dataset)
                 return
             yield arrays
 
 
 def sample_images(dataset, inputs, count):
-    """Returns the images of `sample_encoded` as evaluation prepares them: float32 [n, size, size, channels]."""
+    """Returns the images of `sample_encoded`, prepared for evaluation: float32 [n, size, size, channels]."""
     with explain_errors():
         return prepare.evaluation_arrays(sample_encoded(dataset, count), inputs)
 
@@ -141,8 +145,8 @@ def check_labels(dataset, labels_offset):
     """Raises UserError where the offset makes labels negative: their images would teach nothing."""
     lost = sum(dataset.per_class[:labels_offset])
     if lost:
-        raise UserError(f'--labels-offset {labels_offset} leaves out the classes below it, but {lost} images of '
-                        f'{dataset.name} have such a label: use 0')
+        raise UserError(f'--labels-offset {labels_offset} leaves out the classes below it, but {lost} images '
+                        f'of {dataset.name} have such a label: use 0')
 
 
 @contextlib.contextmanager

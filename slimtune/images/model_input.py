@@ -33,7 +33,7 @@ def inputs_of(net, options, size, channels=None, labels_offset=0):
     None. Raises UserError for a size that the net cannot take, and for nets that take videos.
     """
     if net.video:
-        raise UserError(f'{net.name} takes videos, for which slimtune has no input pipeline: choose another net')
+        raise UserError(f'{net.name} takes videos, and slimtune has no pipeline for them: choose another net')
     size = size or net.image_size
     nets_factory.check_image_size(net, size)
     style = preprocessing_factory.style_of(options.preprocessing_name or net.name)

@@ -81,8 +81,7 @@ def evaluate_pixels(pixels, inputs):
 
 
 def _evaluate_bytes(data, inputs):
-    with image_file.turn_of(data):
-        image = image_file.open_upright(data)
+    with image_file.open_upright(data) as image:
         pixels = np.asarray(image.convert('RGB' if _decoded_channels(inputs) == 3 else 'L'))
         return evaluate_pixels(pixels.reshape(pixels.shape[:2] + (-1,)), inputs)
 

@@ -1,4 +1,5 @@
 """A published data set becomes records, label files and a manifest; whole, or not at all."""
+import functools
 import os
 
 from slimtune import __version__
@@ -12,9 +13,10 @@ from slimtune.terminal import say, table
 
 
 def download(download_options):
-    """Fetches a data set, converts it and returns the folder of its records. download_options: options.Download.
+    """Fetches a data set, converts it and returns the folder of its records.
 
-    Raises UserError where an archive is missing, damaged or another one, and where the folder holds other data.
+    download_options: options.Download. Raises UserError where an archive is missing, damaged or another one,
+    and where the folder holds other data.
     """
     name = download_options.dataset_name
     folder = download_options.dataset_dir or name
@@ -28,46 +30,52 @@ def download(download_options):
                [[split, content.images, len(content.shards)] for split, content in written.splits.items()]))
     if written.left_out:
         first = written.left_out[0]
-        say(f'Left out: {len(written.left_out)}, listed in {os.path.join(folder, manifest.NAME)}; the first: {first.file} '
-            f'({first.why})')
+        say(f'Left out: {len(written.left_out)}, listed in {os.path.join(folder, manifest.NAME)}; the first: '
+            f'{first.file} ({first.why})')
     say(f'{name}: {folder}')
     return folder
 
 
 def _archives(name, release, download_options):
-    """What the data set's reader takes: {archive's name: path}, fetched, or the folder that the user brings."""
+    """What the data set's reader takes: {archive's name: path}, fetched, or the folder that the user has."""
     source = download_options.from_where
     if not release.archives:
         if not source or not os.path.isdir(source):
-            raise UserError(f'{name} cannot be downloaded by everybody: add --from FOLDER, a folder with {release.needs}')
+            raise UserError(f'{name} cannot be downloaded by everybody: add --from FOLDER, a folder with '
+                            f'{release.needs}')
         return source
     if source and len(release.archives) > 1 and os.path.isfile(source):
         names = ', '.join(archive.name for archive in release.archives)
-        raise UserError(f'{source} is one file, but {name} consists of {names}: give the folder that holds them')
+        raise UserError(f'{source} is one file, but {name} consists of {names}: give the folder that has '
+                        'them')
     cache = cache_folder(download_options.cache_dir)
-    return {archive.name: http.fetch(archive, cache, source, download_options.checksums) for archive in release.archives}
+    return {archive.name: http.fetch(archive, cache, source, download_options.checksums)
+            for archive in release.archives}
 
 
 def _write(name, release, contents, folder):
     """Writes the shards, the label files and the manifest, all or nothing; returns the manifest."""
     make = split_writer.example_or_reason(lambda image: _example(image, contents.class_names))
     splits, left_out, channels = {}, [], 1
-    _refuse_files_of_others(release, folder)
     with atomic.exchange(folder) as exchange:
         exchange.remove([file for file in labels.FILES if os.path.exists(os.path.join(folder, file))])
+        for file in _shard_names(release):
+            exchange.path(file)         # raises for a file of the user's, before the work
         for split, (pattern, num_shards) in release.shards.items():
             images = contents.splits[split]
             written = split_writer.write_split(
-                exchange, split, lambda number, total, pattern=pattern: _shard_name(pattern, number, total), num_shards,
-                [image.name for image in images], in_order(make, images, at_once=16), len(contents.class_names))
+                exchange, split, functools.partial(_shard_name, pattern), num_shards,
+                [image.name for image in images], in_order(make, images, at_once=16),
+                len(contents.class_names))
             if not written.split.images:
                 reasons = ''.join(f': {one.file} ({one.why})' for one in written.left_out[:1])
                 raise UserError(f'not one usable image for {split}{reasons}')
             splits[split] = written.split
             left_out += written.left_out
             channels = max(channels, written.channels)
-        description = manifest.Manifest(name=name, classes=contents.class_names, splits=splits, channels=channels,
-                                        left_out=left_out, source='', version=__version__)
+        description = manifest.Manifest(
+            name=name, classes=contents.class_names, splits=splits, channels=channels, left_out=left_out,
+            source='', version=__version__)
         split_writer.write_description(exchange, description)
     return description
 
@@ -78,7 +86,8 @@ def _example(image, class_names):
     metadata = image_file.inspect(data)
     features = image_file.features(
         image_file.encode(data, metadata), metadata, image.label, class_names[image.label], image.name)
-    return split_writer.Example(image.label, metadata.channels, records.example(dict(features, **image.features or {})))
+    record = records.example(dict(features, **image.features or {}))
+    return split_writer.Example(image.label, metadata.channels, record)
 
 
 def _shard_name(pattern, number, total):
@@ -92,7 +101,7 @@ def _shard_names(release):
 
 
 def _is_complete(name, release, folder):
-    """Whether the folder holds the data set already, which is then reported. Raises UserError where it holds another one."""
+    """Whether the folder holds the data set, which is reported. Raises UserError for another data set."""
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
@@ -111,17 +120,9 @@ def _is_complete(name, release, folder):
     return False
 
 
-def _refuse_files_of_others(release, folder):
-    """Raises UserError where files would be overwritten that no manifest lists: they may be the user's own."""
-    for file in _shard_names(release):
-        path = os.path.join(folder, file)
-        if os.path.lexists(path):
-            raise UserError(f'{path} exists and no {manifest.NAME} lists it: move it away, or choose another --dataset-dir')
-
-
 def _check_labels(folder, class_names):
     """Raises UserError where the folder has label files of other classes."""
     existing = labels.in_folder(folder) if os.path.isdir(folder) else None
     if existing and existing != class_names:
-        raise UserError(f'{os.path.join(folder, "label.txt")} names other classes ({existing[0]}, …): choose another '
-                        '--dataset-dir')
+        raise UserError(f'{os.path.join(folder, "label.txt")} names other classes ({existing[0]}, …): choose '
+                        'another --dataset-dir')

@@ -73,7 +73,7 @@ def numbers(data, entry):
 
 
 def fault(data):
-    """Returns why a TIFF cannot be used, or None where its directory is complete and the file holds all pixels."""
+    """Returns why a TIFF cannot be used, or None: its directory must be complete, its pixels in the file."""
     entries = directory(data)
     found = {entry.tag: numbers(data, entry) for entry in entries}
     if len(found) < len(entries):

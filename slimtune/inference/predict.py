@@ -1,65 +1,59 @@
-"""Predictions for image files, from a train folder, a checkpoint or an export."""
+"""Predictions for image files, by a train folder, a checkpoint or an export."""
+import contextlib
 import itertools
-import json
 import os
 
 import numpy as np
 
 from slimtune.datasets import labels
+from slimtune.datasets.records import spread
 from slimtune.errors import UserError
 from slimtune.images import image_folder
-from slimtune.images.model_input import ACCURATE, Input
 from slimtune.images.prepare import image_reader
-from slimtune.inference import agreement, engines
+from slimtune.inference import agreement, export_folder
 from slimtune.storage.parallel import in_order
-from slimtune.terminal import progress, say, warn
+from slimtune.terminal import progress, warn
 
 AHEAD = 2       # batches that are decoded while the engine runs
 
 
-def exported(predicted, _net_options, _run, _averages, asked):
-    """An exported folder: model.json says everything."""
+def open_net(predicted, net_options, run, averages):
+    """The net that the options name: (agreement.FrozenNet, its class names).
+
+    predicted, net_options: options.Prediction and options.Net. run: an options.RunFile. averages: an
+    options.Averages. An export needs no TensorFlow; a train folder or a checkpoint is restored by it.
+    """
     path = predicted.checkpoint_path
-    description = os.path.join(path, 'model.json')
-    try:
-        with open(description, encoding='utf-8') as f:
-            facts = json.load(f)
-        inputs = Input(facts['preprocessing'], facts['image_size'], facts['channels'], facts['use_grayscale'],
-                       dct_method=facts.get('dct_method', ACCURATE))
-        classes, proofs = facts['classes'], facts.get('proofs', {})
-    except (ValueError, KeyError, TypeError) as e:
-        raise UserError('%s is damaged (%s): export again' % (description, e))
-    names = given_names(predicted) or classes
-    if len(names) != len(classes):
-        raise UserError('%s has %d classes, but %s names %d' % (path, len(classes), predicted.label_path, len(names)))
-    ours = os.path.join(path, 'model.xml')
-    graph = ours if os.path.isfile(ours) and engines.choose(*asked)[0] == 'openvino' else os.path.join(path, 'frozen.pb')
-
-    def open_engine(_images, k):
-        running, said, _ = agreement.answering(graph, asked, None, proofs, k)
-        if said:
-            say(said)
-        return running
-    return open_engine, inputs, names
-
-
-def trained(predicted, net_options, run, averages, asked):
-    """A train folder or a checkpoint, which TensorFlow restores."""
+    if export_folder.is_export(path):
+        metadata = export_folder.read(path)
+        classes = metadata.classes
+        names = read_class_names(predicted.label_path, predicted.labels_offset, classes) or classes
+        if len(names) != len(classes):
+            raise UserError(
+                f'{path} has {len(classes)} classes, but {predicted.label_path} names {len(names)}')
+        return export_folder.frozen_net(path, metadata), names
     from slimtune.checkpoints import restored_model
-    from slimtune.inference import agreement
-    loaded = restored_model.load(predicted.checkpoint_path, net_options, run, predicted.eval_image_size,
-                                 given_names(predicted), averages)
-    loaded.report_averages()
-    return (lambda images, k: agreement.open_engine(loaded, asked, k, lambda: images)), loaded.inputs, loaded.class_names
+    names = read_class_names(predicted.label_path, predicted.labels_offset, run.classes)
+    restored = restored_model.load(path, net_options, run, predicted.eval_image_size, names, averages)
+    restored.report_averages()
+    return agreement.frozen_net(restored), restored.class_names
 
 
-def given_names(predicted):
-    """The class names of --label-path, or None without."""
-    return labels.read(predicted.label_path)[predicted.labels_offset:] if predicted.label_path else None
+def read_class_names(label_path, labels_offset, trained_classes):
+    """The class names of --label-path, or None without it.
+
+    labels_offset: how many leading names the net lacks. A file of as many names as `trained_classes`, the
+    names it was trained on (or None), has lost them already, as the label files of a train folder have.
+    """
+    if not label_path:
+        return None
+    names = labels.read(label_path)
+    return names if trained_classes and len(names) == len(trained_classes) else names[labels_offset:]
 
 
 def image_paths(words):
-    """The files that words name: files as they are, folders walked. UserError for a word that names nothing."""
+    """The files that words name: files as they are, folders walked. Raises UserError for a word that names
+    nothing."""
     paths = []
     for word in words:
         if os.path.isdir(word):
@@ -67,35 +61,50 @@ def image_paths(words):
             for path, why in passed:
                 warn(f'{path}: {why}')
             if not inside:
-                warn('no files in %s' % word)
+                warn(f'no files in {word}')
             paths += inside
         elif os.path.exists(word):
             paths.append(word)
         else:
-            raise UserError('no file %s' % word)
+            raise UserError(f'no file {word}')
+    if not paths:
+        raise UserError(f'no image files in {", ".join(words)}')
     return paths
 
 
-def predict(open_engine, inputs, paths, batch_size, top_k=1):
+def predict(net, choice, paths, batch_size, top_k=1):
     """Yields (path, probabilities [classes] or None, why not) for every path, in their order.
 
-    open_engine: (images to prove it on, k) -> engine. inputs: how images reach the net. An image that cannot be read is an
-    answer, not the end. Images are decoded by threads while the engine runs; memory holds a few batches, however many there
-    are.
+    net: a FrozenNet. choice: (engine, precision) of the options. A file that cannot be read is a row, not the
+    end; raises UserError after the last row if none could be read. Images are decoded by threads while the
+    engine runs; memory holds a few batches, however many images there are.
     """
-    running = None
-    with image_reader(inputs) as read_image, progress('predicting', len(paths)) as bar:
-        reading = in_order(read_image, paths, ahead=AHEAD * batch_size)
+    num_read = 0
+    with contextlib.ExitStack() as stack:
+        read = stack.enter_context(image_reader(net.inputs))
+        rows = stack.enter_context(contextlib.closing(in_order(read, paths, ahead=AHEAD * batch_size)))
+        bar = stack.enter_context(progress('predicting', len(paths)))
+        engine = None
         for begin in range(0, len(paths), batch_size):
-            batch = paths[begin:begin + batch_size]
-            read = list(itertools.islice(reading, len(batch)))
-            images = [image for image, _ in read if image is not None]
-            if images:
-                images = np.stack(images)
-                running = running or open_engine(images, top_k)
-                answers = iter(running.run(images)[1])
-            for path, (image, why) in zip(batch, read):
-                yield path, None if image is None else next(answers), why
+            batch = list(zip(paths[begin:begin + batch_size], itertools.islice(rows, batch_size)))
+            arrays = [image for _, (image, _) in batch if image is not None]
+            if arrays and engine is None:
+                images = agreement.Images('image files', len(paths), batch_size,
+                                          lambda count: _sample(read, paths, count))
+                engine = agreement.open_engine(net, choice, images, top_k)
+                stack.callback(engine.close)
+            probabilities = iter(engine.run(np.stack(arrays))[1] if arrays else ())
+            for path, (image, why) in batch:
+                yield path, None if image is None else next(probabilities), why
+            num_read += len(arrays)
             bar.advance(len(batch))
-    if running:
-        running.close()
+    if not num_read:
+        raise UserError(f'none of the {len(paths)} files is an image that can be read')
+
+
+def _sample(read, paths, count):
+    """`count` images spread over all paths, without those that cannot be read: float32 [n, size, size,
+    channels]."""
+    with contextlib.closing(in_order(read, spread(paths, count))) as rows:
+        arrays = [image for image, _ in rows if image is not None]
+    return np.stack(arrays) if arrays else np.zeros(0, np.float32)

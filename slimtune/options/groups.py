@@ -7,6 +7,7 @@ word is a folder (see `request.understand`).
 """
 import dataclasses
 
+from slimtune.datasets import published_data
 from slimtune.options.fields import option
 
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
@@ -221,8 +222,8 @@ class Evaluation:
         '/tmp/tfmodel/', 'Train folder or checkpoint. Of a folder, the latest checkpoint.',
         folder=None, kind='path')
     eval_dir: str = option(
-        '/tmp/tfmodel/', 'Folder for metrics.json, predictions.csv, probabilities.npz and the event file. With a '
-        'folder: FOLDER/eval.', folder=None, kind='path')
+        '/tmp/tfmodel/', 'Folder for metrics.json, predictions.csv, probabilities.npz and the event file. '
+        'With a folder: FOLDER/eval.', folder=None, kind='path')
     batch_size: int = option(
         100, 'Batch size: images per step. It is halved where the memory is too small.',
         folder=64, least=1, most=IMAGES)
@@ -296,8 +297,8 @@ class Prediction:
 class Download:
     """Weights or data set to download."""
     dataset_name: str = option(
-        None, 'A data set (mnist, cifar10, flowers, imagenet, visualwakewords) or a net, for its published '
-        'weights. Also the first word. Default: list what can be downloaded.')
+        None, f'A data set ({", ".join(published_data.names())}) or a net, for its published weights. Also '
+        'the first word. Default: list what can be downloaded.')
     dataset_dir: str = option(None, 'Folder for the TFRecords of a data set. Default: ./NAME.', kind='path')
     output_dir: str = option(
         None, 'Also copy the weights to this folder, as NET.ckpt. Default: only to the cache.',

@@ -38,8 +38,9 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file in an archive. name: with slashes, without ./. size: bytes. stream: readable until the next
-    member.
+    """A file in an archive.
+
+    name: with slashes, without ./. size: bytes. stream: readable until the next member.
     """
     name: str
     size: int
@@ -165,8 +166,9 @@ class Unpickler(pickle.Unpickler):
 
 
 def unpickle(data, what):
-    """The object in a pickle of arrays, strings and dictionaries. Raises UserError naming `what` for
-    others.
+    """The object in a pickle of arrays, strings and dictionaries.
+
+    Raises UserError for others; it names `what`.
     """
     try:
         return Unpickler(io.BytesIO(data)).load()
@@ -206,8 +208,9 @@ class _Bounded:
         return self._stream.read(size)
 
     def seek(self, place):
-        """Goes to a place, reading up to it where the file is packed. Raises UserError for one beyond the
-        limit.
+        """Goes to a place, reading up to it where the file is packed.
+
+        Raises UserError for one beyond the limit.
         """
         self._check(place, place)
         return self._stream.seek(place)

@@ -62,8 +62,7 @@ class Exchange:
         self._gone = set()
 
     def remove(self, names):
-        """These files of the folder are slimtune's: they are replaced, or removed where no new one has their
-        name.
+        """These files are slimtune's: they are replaced, or removed where no new one has their name.
 
         Raises UserError for a name that is no file's of this very folder.
         """
@@ -97,8 +96,7 @@ class Exchange:
 
 @contextlib.contextmanager
 def exchange(folder):
-    """Gives an Exchange for the block; its files appear in `folder` together when the block ends, or none
-    does.
+    """Gives an Exchange for the block; its files appear in `folder` together at its end, or none does.
 
     Makes the folder where there is none. Raises UserError where another command is writing to it.
     """
@@ -125,8 +123,7 @@ def exchange(folder):
 
 
 def settle(folder):
-    """Finishes or undoes what a killed command left in `folder`. Every reader of a set of files calls it
-    first.
+    """Finishes or undoes what a killed command left in `folder`; readers of a set of files call it first.
 
     While another command is still preparing its files, the old ones stand, and this returns at once. Raises
     UserError where what lies there is not what a command of slimtune leaves: nothing is touched then.

@@ -97,8 +97,9 @@ def _path(folder, kind, key):
 
 
 def _temporary(reason):
-    """The temporary folder that stands for the cache in this process; None where none can be made. Warns
-    once.
+    """The temporary folder that stands for the cache in this process, None where there can be none.
+
+    reason: for the one warning about it.
     """
     if not _fallback:
         try:

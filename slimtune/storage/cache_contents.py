@@ -1,5 +1,4 @@
-"""What the cache holds, entry by entry: features, weights, archives, records. Lists them and removes what is
-not in use.
+"""What the cache holds, entry by entry, to list it and to remove it: features, weights, archives, records.
 
 Only what slimtune wrote is listed, so that nothing else in the folder can be removed: CACHE may be any
 folder.
@@ -23,10 +22,10 @@ _RECORD = re.compile(_KEY + r'\.json')
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Something that is removed as a whole. paths: its files, or its folder. size: bytes. used: seconds since
-    the epoch.
+    """Something that is removed as a whole.
 
-    unfinished: features that are not complete yet, or never will be.
+    paths: its files, or its folder. size: bytes. used: seconds since the epoch. unfinished: features that are
+    not complete yet, or never will be.
     """
     kind: str
     name: str

@@ -142,9 +142,7 @@ def _alone(path):
 
 
 def _download(address, archive, path, expected, size, next_step):
-    """Downloads to `path`, whole. What came before a break is kept in a .part file, with a note of its
-    origin.
-    """
+    """Downloads to `path`, whole. What came before a break is kept in a .part file, with its origin."""
     part = _Part(path)
     resumed = part.have() > 0
     _complete(address, archive.name, part, size, next_step)
@@ -273,8 +271,9 @@ def _refuse_larger(length, size, address, part):
 
 
 def _receive(response, path, have, total):
-    """Writes a response's bytes behind the first `have` of the file; yields how many there are, after
-    every chunk.
+    """Writes a response's bytes behind the first `have` of the file.
+
+    Yields how many bytes the file has, after every chunk.
     """
     chunk, mark, since = _CHUNKS[0], have, time.monotonic()
     with open(path, 'ab' if have else 'wb') as f:
@@ -308,9 +307,7 @@ def _continues(response, have, notes):
 
 
 def _validator(response):
-    """What tells two files of one address apart: a strong ETag, else the date; None where the server gives
-    neither.
-    """
+    """What tells two files of one address apart: a strong ETag, else the date, else None."""
     tag = response.headers.get('ETag', '')
     return tag if tag.startswith('"') else response.headers.get('Last-Modified')
 

@@ -14,15 +14,16 @@ def in_order(function, items, threads=None, ahead=64, at_once=1, weight=None):
     the others are done. What has not begun is dropped when the caller stops iterating.
     """
     tasks = (items[begin:begin + at_once] for begin in range(0, len(items), at_once))
-    waiting, weights = collections.deque(), collections.deque()
+    waiting, weights, in_work = collections.deque(), collections.deque(), 0
     with ThreadPoolExecutor(threads or machine.cores()) as pool:
         try:
             for task in tasks:
                 waiting.append(pool.submit(lambda part: [function(item) for item in part], task))
                 weights.append(sum(map(weight, task)) if weight else at_once)
-                while sum(weights) > ahead:
+                in_work += weights[-1]
+                while in_work > ahead:
                     yield from waiting.popleft().result()
-                    weights.popleft()
+                    in_work -= weights.popleft()
             while waiting:
                 yield from waiting.popleft().result()
         finally:

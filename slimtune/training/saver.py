@@ -1,6 +1,5 @@
 """The saver: a checkpoint is whole, of finite weights and of the records that were opened, or not written."""
 import contextlib
-import os
 import signal
 
 from slimtune.checkpoints import checkpoint
@@ -15,7 +14,10 @@ class Saver(tf.train.Saver):
     """Saves all variables. Of all runs in a folder, the last CHECKPOINTS_KEPT checkpoints are kept."""
 
     def __init__(self, options, changing, check_records):
-        """options: TrainingOptions. changing: variables that training changes. check_records: of `watch`."""
+        """options: TrainingOptions. changing: variables that training changes.
+
+        check_records: a function that raises UserError where the records were replaced.
+        """
         super().__init__(tf.global_variables(), max_to_keep=CHECKPOINTS_KEPT)
         self._options, self._check_records = options, check_records
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in changing])
@@ -33,7 +35,7 @@ class Saver(tf.train.Saver):
 
     def recover(self, train_dir):
         """Registers the checkpoints of earlier runs. In a copied folder, the original's are left alone."""
-        self.recover_last_checkpoints(checkpoint.listed(train_dir))
+        self.recover_last_checkpoints(checkpoint.find_listed(train_dir))
 
 
 def not_finite(what, step, options):
@@ -59,30 +61,11 @@ def signals_wait():
         handlers[number](number, frame)
 
 
-def watch(dataset):
-    """A function that raises UserError once the record files of `dataset` are others than they are now."""
-    def stamps():
-        status = [os.stat(path) for path in dataset.data_sources]
-        return [(one.st_size, one.st_mtime_ns) for one in status]
-
-    opened = stamps()
-
-    def check():
-        try:
-            changed = stamps() != opened
-        except FileNotFoundError:
-            changed = True
-        if changed:
-            raise UserError(f'the records of {dataset.name} were replaced or changed while training read '
-                            'them: type the same command again. The last checkpoint before that is kept')
-    return check
-
-
 @contextlib.contextmanager
 def reading(check_records):
     """A context: where TensorFlow fails because the records were changed, the error says so.
 
-    check_records: of `watch`.
+    check_records: see Saver.
     """
     try:
         yield

@@ -1,5 +1,6 @@
 """The page that trains: data, where it starts from, net, loss, optimizer, what feeds the steps, the loop."""
 import contextlib
+import functools
 import os
 
 from slimtune.checkpoints import checkpoint
@@ -17,7 +18,7 @@ from slimtune.runtime import device, quick_gradients, session_config, slim, tf, 
 from slimtune.terminal import say, stopping, warn
 from slimtune.training import batch_norm, initial_weights, losses, run_folder, schedule
 from slimtune.training.loop import Step, loop, monitored_session
-from slimtune.training.saver import Saver, reading, watch
+from slimtune.training.saver import Saver, reading
 from slimtune.training.trainable import frozen_by, moving_statistics, trainable_scopes, variables_to_train
 from slimtune.training.training_options import with_schedule, with_scopes
 
@@ -33,7 +34,7 @@ def train(options):
     # Data
     data, run, train_dir = options.data, options.run, options.run.train_dir
     dataset = dataset_factory.get_dataset(data.dataset_name, data.dataset_split_name, data.dataset_dir)
-    check_records = watch(dataset)
+    check_records = functools.partial(dataset_factory.check_unchanged, dataset)
     input_pipeline.check_labels(dataset, data.labels_offset)
     class_names = dataset.class_names[data.labels_offset:]
     net = nets_factory.get_net(options.net.model_name)

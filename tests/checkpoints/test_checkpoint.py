@@ -49,7 +49,7 @@ def test_a_received_folder_brings_no_weights_from_elsewhere(path, tmp_path, save
     path = path.format(tmp_path)
     (received / 'checkpoint').write_text(
         f'model_checkpoint_path: "{path}"\nall_model_checkpoint_paths: "{path}"\n')
-    assert checkpoint.find_latest(str(received)) is None and checkpoint.listed(str(received)) == []
+    assert checkpoint.find_latest(str(received)) is None and checkpoint.find_listed(str(received)) == []
     with pytest.raises(UserError, match='names .*model.ckpt-400, which is not in this folder: copy its'):
         checkpoint.find(str(received))
     (tmp_path / 'a.png').write_bytes(b'')
@@ -79,7 +79,7 @@ def test_what_tensorflow_was_still_writing_is_no_file_of_the_checkpoint(folder):
     with open(os.path.join(folder, 'checkpoint'), 'w') as f:
         f.write('model_checkpoint_path: "model.ckpt-10"\nall_model_checkpoint_paths: "model.ckpt-10"\n')
     assert checkpoint.files(prefix) == before and checkpoint.sha256(prefix) == digest
-    assert checkpoint.listed(folder) == [prefix]
+    assert checkpoint.find_listed(folder) == [prefix]
 
 
 @pytest.mark.parametrize('ending, v1', [('.index', False), ('.data-00000-of-00001', False), ('', True)])

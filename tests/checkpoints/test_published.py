@@ -42,13 +42,13 @@ def inception_v3(saved, tarred, mirror, monkeypatch):
 
 def test_weights_of_2016_are_fetched_unpacked_and_found_again(download, inception_v3, mirror, cache):
     assert published.find_weights('inception_v3') is None
-    said = download('inception_v3')
+    printed = download('inception_v3')
     prefix = str(cache / 'weights' / 'inception_v3' / 'inception_v3.ckpt')
     assert published.find_weights('inception_v3') == prefix
     assert published.find_weights('inception_v3', str(cache / 'elsewhere')) is None
     assert value(prefix) == 3
-    assert 'Nobody publishes a checksum of inception_v3_2016_08_28.tar.gz. Recorded' in said
-    assert said.splitlines()[-1] == 'Next: slimtune train FOLDER --model inception_v3'
+    assert 'Nobody publishes a checksum of inception_v3_2016_08_28.tar.gz. Recorded' in printed
+    assert printed.splitlines()[-1] == 'Next: slimtune train FOLDER --model inception_v3'
     assert 'was downloaded before' in download('inception-v3'.replace('-', '_')) and len(mirror.seen) == 1
 
 
@@ -57,8 +57,8 @@ def test_weights_are_put_where_the_scripts_look_for_them(download, inception_v3,
     download('inception_v3', '--output-dir', folder)
     assert [path.name for path in folder.iterdir()] == ['inception_v3.ckpt']
     assert value(str(folder / 'inception_v3.ckpt')) == 3
-    said = download('inception_v3', '--output-dir', folder, '--cache-dir', tmp_path / 'empty')
-    assert f"is already in {folder / 'inception_v3.ckpt'}" in said
+    printed = download('inception_v3', '--output-dir', folder, '--cache-dir', tmp_path / 'empty')
+    assert f"is already in {folder / 'inception_v3.ckpt'}" in printed
     assert len(mirror.seen) == 1
 
 
@@ -67,10 +67,10 @@ def test_newer_archives_hold_a_checkpoint_of_several_files(download, saved, tarr
     mirror.files['mobilenet_v2_0.35_224.tgz'] = tarred(
         dict({'./' + name.replace('model', 'mobilenet_v2_0.35_224'): data for name, data in files.items()},
              **{'./mobilenet_v2_0.35_224_frozen.pb': b'not wanted'}))
-    said = download('mobilenet_v2_035', '--from', mirror.url)
+    printed = download('mobilenet_v2_035', '--from', mirror.url)
     folder = os.path.dirname(published.find_weights('mobilenet_v2_035'))
     assert sorted(os.listdir(folder)) == [
-        'mobilenet_v2_035.ckpt.data-00000-of-00001', 'mobilenet_v2_035.ckpt.index'], said
+        'mobilenet_v2_035.ckpt.data-00000-of-00001', 'mobilenet_v2_035.ckpt.index'], printed
     assert value(os.path.join(folder, 'mobilenet_v2_035.ckpt')) == 2
 
 
@@ -94,31 +94,31 @@ def test_an_archive_with_other_weights_is_refused_and_leaves_nothing(download, s
 def test_a_malicious_archive_is_refused_and_leaves_nothing(download, saved, tarred, mirror, cache, tmp_path):
     mirror.files['inception_v3_2016_08_28.tar.gz'] = tarred({'inception_v3.ckpt': saved(3.0)['model.ckpt'],
                                                               '../../../evil': b'evil'})
-    said = download('inception_v3', '--from', mirror.url, code=1)
-    assert 'would land outside its folder, ../../../evil' in said
+    printed = download('inception_v3', '--from', mirror.url, code=1)
+    assert 'would land outside its folder, ../../../evil' in printed
     assert published.find_weights('inception_v3') is None and not list(tmp_path.rglob('evil'))
 
 
-def test_a_published_sum_is_held_to(download, saved, tarred, tmp_path):
+def test_an_archive_with_another_sum_than_the_published_one_is_refused(download, saved, tarred, tmp_path):
     archive = tmp_path / 'inception_v1_2016_08_28.tar.gz'
     archive.write_bytes(tarred({'inception_v1.ckpt': saved(1.0)['model.ckpt']}))
-    said = download('inception_v1', '--from', tmp_path, code=1)
-    assert nets_factory.NETS['inception_v1'].weights.sha256 in said
+    printed = download('inception_v1', '--from', tmp_path, code=1)
+    assert nets_factory.NETS['inception_v1'].weights.sha256 in printed
     assert archive.exists()
 
 
-def test_a_net_without_published_weights_and_a_wrong_name_are_said(download):
+def test_a_net_without_published_weights_and_a_wrong_name_are_errors(download):
     assert 'nobody publishes weights of lenet' in download('lenet', code=1)
     assert 'did you mean inception_v3' in download('inception_v33', code=1)
 
 
-def test_without_a_name_all_there_is_is_listed(download):
-    said = download()
+def test_without_a_name_everything_that_can_be_downloaded_is_listed(download):
+    printed = download()
     for name in list(published.all_weights()) + published_data.names():
-        assert any(line.split()[:1] == [name] for line in said.splitlines())
+        assert any(line.split()[:1] == [name] for line in printed.splitlines())
 
 
-def test_the_one_command_that_gets_weights_is_named(cache):
+def test_the_one_command_that_gets_weights_is_printed(cache):
     line = published.how_to_get('inception_v3')
     assert line.startswith('slimtune download inception_v3 ') and '\n' not in line
     assert 'inception_v3_2016_08_28.tar.gz' in line and str(cache) in line
@@ -137,16 +137,16 @@ def test_weights_for_another_image_size_are_fetched_by_their_archives_name(downl
     archive, files = tmp_path / 'mobilenet_v1_0.25_128.tgz', saved(5.0, tf.train.SaverDef.V2)
     archive.write_bytes(tarred({name.replace('model', archive.stem): files[name] for name in files}))
     (tmp_path / 'sums').write_text(f'{checksums.sha256(str(archive))}  {archive.name}\n')
-    said = download('mobilenet_v1_0.25_128', '--from', tmp_path, '--checksums', tmp_path / 'sums')
+    printed = download('mobilenet_v1_0.25_128', '--from', tmp_path, '--checksums', tmp_path / 'sums')
     prefix = published.find_weights('mobilenet_v1_0.25_128')
     assert value(prefix) == 5
-    assert said.splitlines()[-1] == (
+    assert printed.splitlines()[-1] == (
         'Next: slimtune train FOLDER --model mobilenet_v1_025 --train-image-size 128 '
         f'--checkpoint-path {prefix}')
 
 
 def test_weights_that_no_folder_would_keep_are_not_downloaded(download, mirror, monkeypatch, tmp_path):
     monkeypatch.setattr('slimtune.storage.cache._fallback', [])
-    said = download('inception_v3', '--from', mirror.url, '--cache-dir', '/proc/x', code=1)
-    assert 'no folder keeps the weights of inception_v3: add --cache-dir FOLDER or --output-dir FOLDER' in said
+    printed = download('inception_v3', '--from', mirror.url, '--cache-dir', '/proc/x', code=1)
+    assert 'no folder keeps the weights of inception_v3: add --cache-dir FOLDER or --output-dir' in printed
     assert not mirror.seen

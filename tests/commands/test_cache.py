@@ -19,9 +19,7 @@ def write(path, size=1000, used=1000000000):
 
 @pytest.fixture
 def full(tmp_path):
-    """A cache with features, weights, records and archives, and files of the user's own beside each of
-    them.
-    """
+    """A cache with one entry of each type, and files of the user's own beside them."""
     cache = tmp_path / 'cache'
     write(cache / 'features' / KEY / '0.npy', 4000000, used=1500000000)
     write(cache / 'features' / (KEY + '-killed.part') / '0.npy', 3000000, used=1400000000)

@@ -18,7 +18,10 @@ def said(capfd):
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a file of records with slim's features: write('x.tfrecord', labels) -> its path. more: further features."""
+    """Writes a file of records with slim's features: write('x.tfrecord', labels) -> its path.
+
+    more: further features.
+    """
     image = io.BytesIO()
     Image.new('L', (28, 28), 'white').save(image, 'PNG')
 

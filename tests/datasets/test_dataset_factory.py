@@ -1,4 +1,4 @@
-"""Data sets found by name: with slim's files, without a manifest, and with everything that can be wrong with them."""
+"""Data sets found by name: with slim's files, without a manifest, with all that can be wrong."""
 import gzip
 import os
 import struct
@@ -65,8 +65,8 @@ def test_slims_own_provider_reads_it_with_and_without_boxes(tmp_path, write):
     ('imagenet', 'validation', 'validation-00000-of-00001', [1, 1000], 1001, 3),
     ('visualwakewords', 'val', 'val.record-00000-of-00001', [0, 1], 2, 3),
 ])
-def test_slims_own_sets_are_found_by_their_file_names(tmp_path, write, said, name, split, file, of_labels, classes,
-                                                      channels):
+def test_slims_own_sets_are_found_by_their_file_names(
+        tmp_path, write, said, name, split, file, of_labels, classes, channels):
     write(file, of_labels)
     dataset = dataset_factory.get_dataset(name, split, str(tmp_path))
     assert (dataset.num_samples, dataset.num_classes, dataset.channels) == (2, classes, channels)
@@ -75,7 +75,8 @@ def test_slims_own_sets_are_found_by_their_file_names(tmp_path, write, said, nam
 
 
 def test_guangdong_has_its_twelve_classes_unless_the_folder_has_others(tmp_path, write):
-    assert ' '.join(guangdong.CLASSES) == '正常 不导电 擦花 横条压凹 桔皮 漏底 碰伤 起坑 凸粉 涂层开裂 脏点 其他'
+    assert ' '.join(guangdong.CLASSES) == (
+        '正常 不导电 擦花 横条压凹 桔皮 漏底 碰伤 起坑 凸粉 涂层开裂 脏点 其他')
     write('guangdong_train_00000-of-00001.tfrecord', [0, 1])
     assert guangdong.get_split('train', str(tmp_path)).class_names == guangdong.CLASSES
     (tmp_path / 'label.txt').write_bytes('好\n坏\n'.encode())
@@ -90,7 +91,8 @@ def test_another_pattern_of_file_names_can_be_given(folder):
 def test_naming_the_data_sets_needs_no_tensorflow():
     program = ('import sys; from slimtune.datasets import dataset_factory; print(dataset_factory.names());'
                'assert not {"tensorflow", "numpy"} & set(sys.modules)')
-    assert b'guangdong' in subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, check=True).stdout
+    ended = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, check=True)
+    assert b'guangdong' in ended.stdout
 
 
 def test_a_percent_sign_and_brackets_in_a_name_are_letters_like_others(tmp_path, write):
@@ -151,7 +153,8 @@ def test_a_missing_shard_and_a_stale_one_are_named(folder, write):
 # What is wrong with the labels
 
 @pytest.mark.parametrize('of_labels, said', [
-    ([1, 2, 3], 'labels are 1 to 3 in the records, but with 3 classes they must be 0 to 2: number them from 0 on'),
+    ([1, 2, 3],
+     'labels are 1 to 3 in the records, but with 3 classes they must be 0 to 2: number them from 0 on'),
     ([0, 7], 'put every class into label.txt'),
     ([-1, 0], 'labels are -1 to 0'),
 ])

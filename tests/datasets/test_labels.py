@@ -10,7 +10,8 @@ from slimtune.datasets import labels
 from slimtune.errors import UserError
 
 CLOCK = [f'{hour}:00' for hour in range(12)]
-NAMES = st.lists(st.one_of(st.text(min_size=1), st.from_regex(r'\d{1,2}:\w{0,3}', fullmatch=True)), min_size=1, max_size=6)
+NAME = st.one_of(st.text(min_size=1), st.from_regex(r'\d{1,2}:\w{0,3}', fullmatch=True))
+NAMES = st.lists(NAME, min_size=1, max_size=6)
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +38,8 @@ def test_any_list_of_names_that_convert_accepts_reads_back_as_itself(folder, nam
         assert labels.in_folder(str(folder)) == names
         for file in labels.FILES:
             assert labels.read(str(folder / file)) == names
-            assert len((folder / file).read_text(encoding='utf-8').split('\n')) == len(names) + 1, 'a line per name'
+            text = (folder / file).read_text(encoding='utf-8')
+            assert len(text.split('\n')) == len(names) + 1, 'a line per name'
 
 
 @pytest.mark.parametrize('name', ['', ' ', 'a\nb', 'a\u2028b', 'a\x85b', 'a ', 'cafe\u0301'], ids=ascii)
@@ -65,5 +67,6 @@ def test_a_file_that_is_too_large_for_a_label_file_is_refused(tmp_path):
     terminal.setup()
     with open(str(tmp_path / 'label.txt'), 'wb') as f:
         f.truncate(100 << 20)
-    with pytest.raises(UserError, match='label.txt has 105 MB: a label file has a class name per line, at most 8 MB'):
+    with pytest.raises(UserError, match='label.txt has 105 MB: a label file has a class name per line, at '
+                                        'most 8 MB'):
         labels.in_folder(str(tmp_path))

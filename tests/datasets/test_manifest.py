@@ -13,8 +13,8 @@ CONTENT = {
     'name': 'pic', 'classes': ['正常', '擦花'],
     'splits': {'train': {'images': 7, 'per_class': [3, 4], 'shards': [SHARD]},
                'validation': {'images': 0, 'per_class': [0, 0], 'shards': []}},
-    'channels': 3, 'left_out': [{'file': 'a/x.jpg', 'why': 'empty file'}], 'seed': 5, 'validation_fraction': 0.2,
-    'source': '.', 'fingerprint': 'cd', 'version': '0.1.0', 'format': 1}
+    'channels': 3, 'left_out': [{'file': 'a/x.jpg', 'why': 'empty file'}], 'seed': 5,
+    'validation_fraction': 0.2, 'source': '.', 'fingerprint': 'cd', 'version': '0.1.0', 'format': 1}
 
 
 def places(value, path=()):
@@ -61,7 +61,7 @@ def test_what_is_written_reads_back_as_itself(load, tmp_path):
 
 def test_what_a_later_version_adds_is_ignored_but_a_later_format_is_refused(load):
     assert load(dict(CONTENT, mood='good')) == load(CONTENT)
-    assert 'written by slimtune 9.0: install that version' in error_of(
+    assert 'written by slimtune 9.0: install that or a later' in error_of(
         load, dict(CONTENT, format=2, version='9.0', splits='of another form'))
 
 
@@ -115,12 +115,16 @@ def test_every_name_of_a_file_is_one_of_its_own_folder(load, name):
 
 
 @pytest.mark.parametrize('path, value, message', [
-    (('splits', 'train', 'images'), 8, 'splits.train.images is 8, but the numbers of per_class are 7 together'),
-    (('splits', 'train', 'per_class'), [4, 4], 'splits.train.images is 7, but the numbers of per_class are 8 together'),
-    (('splits', 'train', 'shards'), [], 'splits.train.images is 7, but the records of its shards are 0 together'),
+    (('splits', 'train', 'images'), 8,
+     'splits.train.images is 8, but the numbers of per_class are 7 together'),
+    (('splits', 'train', 'per_class'), [4, 4],
+     'splits.train.images is 7, but the numbers of per_class are 8 together'),
+    (('splits', 'train', 'shards'), [],
+     'splits.train.images is 7, but the records of its shards are 0 together'),
     (('splits', 'train', 'shards'), [SHARD, SHARD], 'pic_train_00000-of-00001.tfrecord is listed twice'),
     (('splits', 'train', 'per_class'), [7], 'splits.train.per_class has 1 numbers for 2 classes'),
-    (('splits', 'train', 'per_class'), [-1, 8], 'splits.train.per_class[0] is -1, expected no negative number'),
+    (('splits', 'train', 'per_class'), [-1, 8],
+     'splits.train.per_class[0] is -1, expected no negative number'),
     (('channels',), 4, 'channels is 4, expected 1 or 3'),
     (('validation_fraction',), 1, 'validation_fraction is 1, expected at least 0 and less than 1'),
     (('classes',), ['a\nb', 'c'], "classes has 'a\\nb', expected names of one line"),
@@ -130,7 +134,8 @@ def test_numbers_that_contradict_each_other_are_named(load, path, value, message
     assert message in error_of(load, changed(path, value))
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', 'null', '\ufeff{}', '[' * 100000], ids=lambda text: ascii(text)[:6])
+@pytest.mark.parametrize('text', ['', '{', '[]', 'null', '\ufeff{}', '[' * 100000],
+                         ids=lambda text: ascii(text)[:6])
 def test_what_is_no_manifest_is_named(tmp_path, text):
     (tmp_path / 'dataset.json').write_text(text, encoding='utf-8')
     with pytest.raises(UserError, match='dataset.json'):
@@ -140,7 +145,8 @@ def test_what_is_no_manifest_is_named(tmp_path, text):
 def test_shards_are_checked_to_have_the_size_that_is_stated(load, tmp_path):
     written = load(CONTENT)
     path = str(tmp_path / SHARD['name'])
-    for size, message in ((None, 'is gone'), (0, 'is empty'), (699, 'is 699 bytes long where dataset.json states 700')):
+    for size, message in ((None, 'is gone'), (0, 'is empty'),
+                          (699, 'is 699 bytes long where dataset.json states 700')):
         if size is not None:
             with open(path, 'wb') as f:
                 f.write(bytes(size))

@@ -18,13 +18,15 @@ from slimtune.storage.archives import Archive, members
 
 CLASS_NAMES = ['ball', 'doll']
 
-get_split = register('toys', splits={'train': 6, 'val': 2}, file_pattern='toys_%s.tfrecord', class_names=CLASS_NAMES)
+get_split = register('toys', splits={'train': 6, 'val': 2}, file_pattern='toys_%s.tfrecord',
+                     class_names=CLASS_NAMES)
 
 
 def read(paths):
     """The photographs in the archive."""
     images = [PublishedImage(CLASS_NAMES.index(member.name.split('/')[0]), member.name,
-                             lambda data=member.stream.read(): data) for member in members(paths['toys.tar.gz'])]
+                             lambda data=member.stream.read(): data)
+              for member in members(paths['toys.tar.gz'])]
     return Contents(CLASS_NAMES, {'train': images[2:], 'val': images[:2]})
 
 
@@ -43,13 +45,13 @@ def toys(tmp_path, monkeypatch):
 
 @pytest.fixture
 def paste(here):
-    """paste(output) runs the command that the last line of an output names, whose option `more` follow; gives its output."""
+    """paste(output, *more) runs the command in an output's last line with `more` words; gives its output."""
     def run(output, *more):
         line = output.splitlines()[-1]
         assert line.startswith('Next: slimtune ') and '&&' not in line, line
-        words = subprocess.run(['bash', '-c', 'printf "%s\\n" ' + line[len('Next: slimtune '):]], stdout=subprocess.PIPE,
-                               check=True).stdout.decode().splitlines()
-        return here(*words, *more)
+        printed = subprocess.run(['bash', '-c', 'printf "%s\\n" ' + line[len('Next: slimtune '):]],
+                                 stdout=subprocess.PIPE, check=True).stdout.decode()
+        return here(*printed.splitlines(), *more)
     return run
 
 
@@ -63,7 +65,8 @@ def test_adding_a_data_set_is_adding_one_file(toys, here, paste, jpeg, tarred, t
     assert dataset_factory.get_dataset('toys', 'val', 'my toys').per_class == [1, 1]
     assert 'lenet on ' in paste(output, '--max-number-of-steps', 1)
     assert dataset_factory.num_classes('toys') == 2 and 'toys' in dataset_factory.names()
-    assert 'toys was downloaded before: 6 train, 2 val in my toys' in here('download', 'toys', '--dataset-dir', 'my toys')
+    output = here('download', 'toys', '--dataset-dir', 'my toys')
+    assert 'toys was downloaded before: 6 train, 2 val in my toys' in output
 
 
 def test_every_published_data_set_names_a_net_and_how_it_is_obtained():
@@ -89,7 +92,8 @@ def test_slims_own_records_are_trained_on_where_download_finds_them(here, paste,
     ('dataset.json', b'my notes', 'dataset.json is damaged'),
     ('label.txt', b'shopping\nlist\n', 'names other classes (shopping'),
 ])
-def test_the_users_own_files_are_an_error_and_nothing_is_touched(here, mnist_digits, pinned, tmp_path, name, content, message):
+def test_the_users_own_files_are_an_error_and_nothing_is_touched(
+        here, mnist_digits, pinned, tmp_path, name, content, message):
     archives, own = tmp_path / 'archives', tmp_path / 'own'
     archives.mkdir()
     for file, data in mnist_digits[0].items():

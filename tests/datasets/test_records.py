@@ -8,7 +8,8 @@ from slimtune.errors import UserError
 from slimtune.runtime import tf
 
 INTEGERS = st.integers(-(1 << 63), (1 << 63) - 1)
-VALUES = st.one_of(st.binary(), st.text(st.characters(blacklist_categories=['Cs'])), INTEGERS, st.floats(width=32),
+TEXT = st.text(st.characters(blacklist_categories=['Cs']))
+VALUES = st.one_of(st.binary(), TEXT, INTEGERS, st.floats(width=32),
                    st.lists(st.binary(), min_size=1, max_size=3), st.lists(INTEGERS, min_size=1, max_size=3),
                    st.lists(st.floats(width=32), min_size=1, max_size=3))
 KEYS = st.text(st.characters(blacklist_categories=['Cs']), min_size=1, max_size=12)

@@ -11,20 +11,23 @@ from slimtune.storage import atomic
 
 @pytest.fixture
 def write_split(tmp_path, said):
-    """write_split(labels, num_shards) writes images of these labels and gives what was Written; an exception in the
-    place of a label is what making the image's example raises."""
+    """write_split(labels, num_shards) writes images of these labels and gives what was Written.
+
+    An exception in the place of a label is what making the image's example raises.
+    """
     terminal.setup()
 
     def make(label):
         if isinstance(label, Exception):
             raise label
-        return split_writer.Example(label, 1, records.example({'image/class/label': label, 'image/channels': 1}))
+        record = records.example({'image/class/label': label, 'image/channels': 1})
+        return split_writer.Example(label, 1, record)
 
     def write(labels, num_shards, folder='data'):
         with atomic.exchange(str(tmp_path / folder)) as exchange:
             return split_writer.write_split(
-                exchange, 'train', lambda number, total: manifest.shard_name('pic', 'train', number, total), num_shards,
-                [f'{number}.jpg' for number in range(len(labels))],
+                exchange, 'train', lambda number, total: manifest.shard_name('pic', 'train', number, total),
+                num_shards, [f'{number}.jpg' for number in range(len(labels))],
                 map(split_writer.example_or_reason(make), labels), 3)
     return write
 
@@ -52,7 +55,8 @@ def test_no_shard_is_empty(write_split, said):
     assert write_split([], 5, 'none').split == manifest.Split(0, [0, 0, 0], [])
 
 
-@pytest.mark.parametrize('fault', [ValueError('broken data stream'), OSError(5, 'Input/output error'), KeyError('mode')])
+@pytest.mark.parametrize('fault', [
+    ValueError('broken data stream'), OSError(5, 'Input/output error'), KeyError('mode')])
 def test_an_image_that_cannot_be_stored_is_left_out_and_named(write_split, tmp_path, fault):
     split, left_out, _ = write_split([0, fault, 2], 1)
     assert (split.images, split.per_class) == (2, [1, 0, 1])
@@ -81,4 +85,5 @@ def test_checksums_tell_records_apart_that_have_one_size(write_split):
     first, again, other = (write_split(labels, 1, folder).split for folder, labels in (
         ('first', [0, 1]), ('again', [0, 1]), ('other', [1, 0])))
     assert first == again
-    assert first.shards[0].bytes == other.shards[0].bytes and first.shards[0].checksum != other.shards[0].checksum
+    assert first.shards[0].bytes == other.shards[0].bytes
+    assert first.shards[0].checksum != other.shards[0].checksum

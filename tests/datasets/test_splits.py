@@ -1,4 +1,4 @@
-"""Which splits a data set has, and which one is held out: by its manifest, by the shards in the folder, by its module."""
+"""Which splits a data set has, and which one is held out: by manifest, by shards in the folder, by module."""
 import os
 import shutil
 
@@ -42,7 +42,8 @@ def test_no_folder_has_no_splits(folder):
 
 
 @pytest.mark.parametrize('with_manifest', [True, False], ids=['with dataset.json', 'without'])
-def test_a_damaged_held_out_split_is_an_error_and_no_other_split_is_taken(here, trained, tmp_path, with_manifest):
+def test_a_damaged_held_out_split_is_an_error_and_no_other_split_is_taken(
+        here, trained, tmp_path, with_manifest):
     pic = tmp_path / 'pic'
     pic.mkdir()
     for path in (trained / 'pic').iterdir():
@@ -57,7 +58,8 @@ def test_a_damaged_held_out_split_is_an_error_and_no_other_split_is_taken(here, 
     truncate(shard)
     net = ['--dataset-dir', 'pic', '--dataset-name', 'pic']
     for words in (['eval', 'pic_lenet'] + net, ['export', 'pic_lenet'] + net,
-                  ['train', 'pic', '--model', 'lenet', '--checkpoint-path', 'pic_lenet', '--train-dir', 'again']):
+                  ['train', 'pic', '--model', 'lenet', '--checkpoint-path', 'pic_lenet',
+                   '--train-dir', 'again']):
         said = here(*words, code=1)
         assert shard.name in said and 'convert the images again' in said, words
     assert not (tmp_path / 'pic_lenet' / 'export').exists()

@@ -21,7 +21,8 @@ def module(tmp_path):
     return make
 
 
-@pytest.mark.parametrize('text', [OF_2020] if CURRENT else [OF_2020, OF_2017], ids=['2020', '2017'][:2 - CURRENT])
+@pytest.mark.parametrize('text', [OF_2020] if CURRENT else [OF_2020, OF_2017],
+                         ids=['2020', '2017'][:2 - CURRENT])
 def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, text):
     for split in ('train', 'validation'):
         write('mine_%s_00000-of-00001.tfrecord' % split, [0, 1, 1, 1])
@@ -38,7 +39,8 @@ def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, 
     assert said() == ''
     assert dataset_factory.num_classes('mine') == 2
     assert dataset_factory.get_dataset('mine', 'validation', str(tmp_path)).num_samples == 4
-    assert 'the module of mine states that validation has 350 images, but its records hold 4: using 4' in said()
+    assert ('the module of mine states that validation has 350 images, but its records hold 4: using 4'
+            in said())
     with pytest.raises(UserError, match='choose from train, validation'):
         dataset_factory.get_dataset('mine', 'test', str(tmp_path))
 

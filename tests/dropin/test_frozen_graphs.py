@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from slimtune.inference import engines
+from slimtune.inference.graph_file import read_graph
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
@@ -92,7 +92,7 @@ def test_a_classify_script_for_slims_inception_v3_reads_ours(frozen, tmp_path):
 @pytest.mark.parametrize('net, size', [('lenet', 28), ('mobilenet_v1_025', 128)])
 def test_every_node_of_slims_frozen_graph_is_in_ours_under_its_name(net, size, frozen):
     prefix, path = frozen(net, size)
-    ours = {node.name: node.op for node in engines.read_graph(str(path)).node}
+    ours = {node.name: node.op for node in read_graph(str(path)).node}
     theirs = {node.name: node.op for node in by_slim(net, size, prefix).node}
     assert {name: ours.get(name) for name in theirs} == theirs
     assert set(ours) - set(theirs) == {'logits', 'probabilities'}

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from slimtune.inference import engines
 from slimtune.nets import nets_factory
 from slimtune.runtime import tf
 
@@ -151,7 +150,8 @@ def test_slims_eval_script_agrees_with_ours_on_what_slimtune_trained(python, tra
 def test_slims_export_script_writes_what_slimtune_export_writes(net, flags, classes, python, here, tmp_path):
     python(EXPORTS, '--output_file=theirs.pb', '--model_name=' + net, *flags)
     here('export', '--output_file=ours.pb', '--model_name=' + net, *flags)
-    theirs, ours = (engines.read_graph(str(tmp_path / name)) for name in ('theirs.pb', 'ours.pb'))
+    files = [tmp_path / 'theirs.pb', tmp_path / 'ours.pb']
+    theirs, ours = (tf.GraphDef.FromString(file.read_bytes()) for file in files)
     assert {(node.name, node.op) for node in ours.node} == {(node.name, node.op) for node in theirs.node}
     with tf.Graph().as_default():
         output, = tf.import_graph_def(theirs, return_elements=[nets_factory.NETS[net].output + ':0'])

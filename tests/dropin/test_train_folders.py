@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from slimtune.inference import engines
+from slimtune.inference import engines, graph_file
 from slimtune.nets import nets_factory
 from slimtune.preprocessing import preprocessing_factory
 from slimtune.runtime import slim, tf
@@ -87,7 +87,7 @@ def test_predict_gives_slims_probabilities(running, folder, name, flags, correct
         classes = f.read().split()
     predictions = {}
     for row in [json.loads(line) for line in printed.splitlines() if line.startswith('{')]:
-        named = {one['name']: one['probability'] for one in row['classes']}
+        named = {one['class']: one['probability'] for one in row['predictions']}
         predictions['/'.join(row['file'].split('/')[-2:])] = [named[one] for one in classes]
     assert largest_difference(predictions, expected[name]['probabilities']) <= 0.02
 
@@ -117,13 +117,13 @@ def test_the_exported_bundle_gives_slims_probabilities(folder, name, flags, corr
              for sample_image in expected[name]['probabilities']}
     bundle = tmp_path / 'bundle'
 
-    engine = engines.load(engines.read_graph(str(bundle / 'frozen.pb')))
+    engine = engines.load(graph_file.read_graph(str(bundle / 'frozen.pb')))
     frozen = engine.run(decoded_as_slim_does(list(paths.values())))[1]
     assert largest_difference(dict(zip(paths, frozen)), expected[name]['probabilities']) <= 0.001
 
     sample_images = [read(path) for path in paths.values()]
     with tf.Graph().as_default(), tf.Session() as session:
-        tf.import_graph_def(engines.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
+        tf.import_graph_def(graph_file.read_graph(str(bundle / 'frozen_encoded.pb')), name='')
         encoded = session.run('probabilities:0', {'encoded:0': sample_images})
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ['serve'], str(bundle / 'saved_model'))

@@ -10,9 +10,7 @@ from slimtune.runtime import tf
 
 @pytest.fixture(scope='session')
 def part_of(trained):
-    """part_of(scale) gives a Part of the 48 training digits, each scale another one: about 49 kB of
-    features.
-    """
+    """part_of(scale) gives a Part of the 48 training digits: about 49 kB of features, others per scale."""
     dataset = dataset_factory.get_dataset('pic', 'train', str(trained / 'pic'))
 
     def make(scale=1.0):

@@ -1,6 +1,4 @@
-"""Features on the disk: whole or not at all, bounded, never removed while they are used, no bus error on a
-full disk.
-"""
+"""Features on the disk: whole or not at all, bounded, kept while they are used, no bus error."""
 import contextlib
 import dataclasses
 import os

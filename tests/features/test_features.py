@@ -1,6 +1,4 @@
-"""Cached features: the same as the plain path's, complete checkpoints, nothing torn, nothing computed
-twice.
-"""
+"""Cached features: those of the plain path, complete checkpoints, nothing computed twice."""
 import os
 import re
 import shutil

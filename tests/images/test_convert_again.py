@@ -1,20 +1,15 @@
 """What convert leaves behind for train, which calls it."""
-import hashlib
 import json
 import os
 
 import pytest
+from data_folders import tree
 
 from slimtune import terminal
 from slimtune.datasets import dataset_factory
 from slimtune.errors import UserError
-from slimtune.images import conversion
-
-
-def tree(folder):
-    """Every file of a folder: {path: hash}."""
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob('*') if path.is_file()}
-
+from slimtune.images import conversion, input_pipeline
+from slimtune.images.model_input import Input
 
 # For train, which converts what was not converted yet
 
@@ -37,7 +32,8 @@ def test_a_folder_is_converted_once_and_again_when_its_images_change(pic, noise)
 
 def test_converting_again_keeps_what_was_asked_for(pic, convert, noise):
     root = pic({'a': 10, 'b': 10})
-    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3, '--seed', 7)
+    convert('-t', root, '--dataset-name', 'mine', '--validation-fraction', 0, '--train-shards', 3,
+            '--seed', 7)
     noise('new').save(str(root / 'a' / 'new.jpg'))
     terminal.setup()
     written = conversion.prepare(str(root))
@@ -72,7 +68,7 @@ def test_a_manifest_without_a_validation_split_can_be_converted_again(pic, conve
     root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
     convert('-t', root)
     content = json.loads((root / 'dataset.json').read_text())
-    content['splits'] = {{'train': 'train', 'validation': 'val'}[name]: split for name, split in content['splits'].items()}
+    content['splits']['val'] = content['splits'].pop('validation')
     (root / 'dataset.json').write_text(json.dumps(content))
     for path in root.glob('pic_validation_*'):
         path.unlink()           # the manifest's val split has lost its shards
@@ -126,6 +122,21 @@ def test_a_data_set_that_was_replaced_is_noticed_by_who_reads_it(pic, convert, n
     os.remove(dataset.data_sources[0])
     with pytest.raises(UserError, match='is gone'):
         dataset_factory.check_unchanged(dataset)
+
+
+def test_eval_and_features_end_with_a_line_where_their_records_were_replaced(pic, convert, noise):
+    root = pic({'a': 10, 'b': 10})
+    convert('-t', root, '--train-shards', 1)
+    inputs = Input('lenet', 28)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    batches = input_pipeline.read(dataset, inputs, 4)
+    next(batches)
+    noise('new').save(str(root / 'a' / 'new.jpg'))
+    convert('-t', root, '--train-shards', 1, '--seed', 9)
+    with pytest.raises(UserError, match='were replaced while they were being read: type the same command'):
+        list(batches)
+    dataset = dataset_factory.get_dataset('pic', 'train', str(root))
+    assert sum(len(labels) for _, labels, _ in input_pipeline.read(dataset, inputs, 4)) == dataset.num_samples
 
 
 # Between the check and the shards

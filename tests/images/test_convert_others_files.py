@@ -1,19 +1,14 @@
-"""What others put into the folders that convert and download write to: it is never replaced, removed or trusted."""
-import hashlib
+"""What others put into the folder that convert writes to: it is never replaced, removed or trusted."""
 import json
 import os
 
 import pytest
+from data_folders import tree
 
 from slimtune.datasets import dataset_factory, manifest
 
 SMALL = {'train/daisy': 3, 'train/rose': 3, 'validation/daisy': 1, 'validation/rose': 1}
 SHARD = 'pic_train_00000-of-00001.tfrecord'
-
-
-def tree(folder):
-    """Every file of a folder: {path: hash}."""
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob('*') if path.is_file()}
 
 
 def edit(path, **changes):
@@ -26,13 +21,15 @@ def edit(path, **changes):
 # The user's own files
 
 @pytest.mark.parametrize('name, content, message', [
-    ('label.txt', 'shopping\nlist\n', 'the label file names shopping, list, but the class folders are daisy, rose'),
+    ('label.txt', 'shopping\nlist\n',
+     'the label file names shopping, list, but the class folders are daisy, rose'),
     ('label.txt', 'daisy\nrose\ndaisy\n', 'the label file has daisy twice'),
     (SHARD, 'mine', SHARD + ': no dataset.json lists it'),
     ('dataset.json', '{"rows": 7}', 'dataset.json: name is missing: choose another --output-dir'),
     ('dataset.json', 'my notes', 'dataset.json is damaged'),
 ])
-def test_the_users_own_files_are_an_error_and_nothing_is_touched(pic, convert, tmp_path, name, content, message):
+def test_the_users_own_files_are_an_error_and_nothing_is_touched(
+        pic, convert, tmp_path, name, content, message):
     root, own = pic(SMALL), tmp_path / 'own'
     own.mkdir()
     (own / name).write_text(content)
@@ -67,7 +64,8 @@ def test_a_downloaded_data_set_is_not_replaced(pic, convert):
     convert('-t', root)
     edit(root / 'dataset.json', source='')
     before = tree(root)
-    assert 'holds the data set pic, which was downloaded: choose another --output-dir' in convert('-t', root, code=1)
+    message = convert('-t', root, code=1)
+    assert 'holds the data set pic, which was downloaded: choose another --output-dir' in message
     assert tree(root) == before
 
 
@@ -83,7 +81,8 @@ def test_a_manifest_that_names_files_elsewhere_is_refused_by_every_command(pic, 
     name = str(victim / 'thesis.txt') if absolute else '../victim/thesis.txt'
     edit(root / 'dataset.json', shard={'name': name, 'bytes': 17})
     for words in (['convert', '-t', 'got'], ['train', 'got', '--model', 'lenet'],
-                  ['train', '--dataset_dir=got', '--dataset_name=got', '--model_name=lenet', '--train_dir=t']):
+                  ['train', '--dataset_dir=got', '--dataset_name=got', '--model_name=lenet',
+                   '--train_dir=t']):
         message = here(*words, code=1)
         assert 'dataset.json: splits.train.shards[0].name is' in message, message
         assert 'expected the name of a file in the same folder' in message

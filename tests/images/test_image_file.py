@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -27,10 +28,17 @@ def reason(data):
     return str(caught.value)
 
 
+def upright(data):
+    """The image that a person sees."""
+    with image_file.open_upright(data) as image:
+        return image
+
+
 def exif(orientation, kind=3, order='<'):
     """An EXIF block that holds one tag, the orientation."""
     value = struct.pack(order + ('H' if kind == 3 else 'I'), orientation).ljust(4, b'\0')
-    return b'Exif\0\0' + (b'II*\0' if order == '<' else b'MM\0*') + struct.pack(order + 'IHHHI', 8, 1, 274, kind, 1) + value
+    start = b'Exif\0\0' + (b'II*\0' if order == '<' else b'MM\0*')
+    return start + struct.pack(order + 'IHHHI', 8, 1, 274, kind, 1) + value
 
 
 # Files
@@ -55,13 +63,14 @@ def test_ghostscript_never_starts(tmp_path):
     script = tmp_path / 'gs'
     script.write_text(f'#!/bin/sh\ntouch {tmp_path}/started\n')
     script.chmod(0o755)
-    (tmp_path / 'e.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
+    (tmp_path / 'e.jpg').write_bytes(
+        b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
     program = ('from slimtune.images import image_file\n'
                'try:\n    image_file.inspect(image_file.read("e.jpg"))\n'
                'except image_file.BadImage as e:\n    print(e)\n')
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
-    ended = subprocess.run([sys.executable, '-c', program], cwd=str(tmp_path), env=dict(os.environ, PATH=path), check=True,
-                           stdout=subprocess.PIPE)
+    ended = subprocess.run([sys.executable, '-c', program], cwd=str(tmp_path),
+                           env=dict(os.environ, PATH=path), check=True, stdout=subprocess.PIPE)
     assert ended.stdout == b'EPS or PostScript: save it as PNG\n'
     assert not (tmp_path / 'started').exists()
 
@@ -93,7 +102,7 @@ def metadata_png():
 def test_text_and_colour_profile_do_not_decide_whether_an_image_is_good():
     data = metadata_png()
     assert image_file.inspect(data) == ('png', 8, 6, 3, True, ())
-    assert image_file.open_upright(data).getpixel((0, 0)) == (255, 0, 0)
+    assert upright(data).getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_a_damaged_text_is_dropped():
@@ -112,17 +121,18 @@ def test_an_image_is_upright_whatever_its_format(form, order):
     image.paste('red', (0, 0, 24, 8))
     for orientation in range(1, 9):
         data = saved(image, form, exif=exif(orientation, order=order))
-        seen = image_file.open_upright(data)
+        seen = upright(data)
         assert seen.size == ((24, 16) if orientation < 5 else (16, 24))
         assert (image_file.inspect(data).width, image_file.inspect(data).height) == seen.size
         # The red half is at the top, bottom, left or right.
         width, height = seen.size
-        red = {1: (12, 3), 2: (12, 3), 3: (12, 12), 4: (12, 12), 5: (3, 12), 6: (12, 12), 7: (12, 12), 8: (3, 12)}[orientation]
-        assert seen.getpixel(red)[0] > 200 and seen.getpixel((width - 1 - red[0], height - 1 - red[1]))[0] < 60
+        x, y = {1: (12, 3), 2: (12, 3), 5: (3, 12), 8: (3, 12)}.get(orientation, (12, 12))
+        assert seen.getpixel((x, y))[0] > 200 and seen.getpixel((width - 1 - x, height - 1 - y))[0] < 60
 
 
 @pytest.mark.parametrize('block', [
-    exif(9), exif(0), exif(6)[:-5], b'Exif\0\0II*\0\xff\xff\xff\xff', b'Exif\0\0', exif(6).replace(b'\x12\x01', b'\x12\x02')])
+    exif(9), exif(0), exif(6)[:-5], b'Exif\0\0II*\0\xff\xff\xff\xff', b'Exif\0\0',
+    exif(6).replace(b'\x12\x01', b'\x12\x02')])
 def test_damaged_exif_turns_nothing(block):
     data = saved(Image.new('RGB', (24, 16)), 'JPEG', exif=block)
     assert read_orientation(data) == 1
@@ -140,28 +150,32 @@ def test_negative_values_and_32_bits_are_refused_by_name():
 def tiff16(values, sample_format):
     """A 2 x 2 TIFF of 16 bits per pixel."""
     data = struct.pack('<4h', *values)
-    tags = [(256, 3, 2), (257, 3, 2), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 2),
-            (279, 4, len(data)), (339, 3, sample_format)]
+    tags = [(256, 3, 2), (257, 3, 2), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1),
+            (278, 3, 2), (279, 4, len(data)), (339, 3, sample_format)]
     entries = b''.join(struct.pack('<HHII', tag, kind, 1, value) for tag, kind, value in tags)
-    return b'II*\0' + struct.pack('<I', 8 + len(data)) + data + struct.pack('<H', len(tags)) + entries + bytes(4)
+    directory = struct.pack('<H', len(tags)) + entries + bytes(4)
+    return b'II*\0' + struct.pack('<I', 8 + len(data)) + data + directory
 
 
 def test_16_bits_give_their_high_byte_and_a_user_learns_of_dark_ones():
     bright = image_file.inspect(tiff16([0, 256, 0x7f00, 0x7fff], 1))
     assert bright.channels == 1 and not bright.notes
-    assert list(image_file.open_upright(tiff16([0, 256, 0x7f00, 0x7fff], 1)).getdata()) == [0, 1, 0x7f, 0x7f]
+    assert list(upright(tiff16([0, 256, 0x7f00, 0x7fff], 1)).getdata()) == [0, 1, 0x7f, 0x7f]
     assert 'nearly black' in image_file.inspect(tiff16([0, 1, 2, 4095], 1)).notes[0]
 
 
 def test_a_user_learns_that_only_the_first_page_is_used():
-    pages = saved(Image.new('L', (8, 8), 0), 'TIFF', save_all=True, append_images=[Image.new('L', (8, 8), 255)])
+    second = Image.new('L', (8, 8), 255)
+    pages = saved(Image.new('L', (8, 8), 0), 'TIFF', save_all=True, append_images=[second])
     assert image_file.inspect(pages).notes == ('more than one page: the first is used',)
-    assert image_file.open_upright(pages).getpixel((0, 0)) == 0
+    assert upright(pages).getpixel((0, 0)) == 0
 
 
 @pytest.mark.parametrize('change', [
-    lambda data: data[:-30], lambda data: data.replace(struct.pack('<HHII', 262, 3, 1, 2), struct.pack('<HHII', 263, 3, 1, 2)),
-    lambda data: data[:4] + b'\xff\xff\xff\x7f' + data[8:]], ids=['cut', 'without a tag', 'without a directory'])
+    lambda data: data[:-30],
+    lambda data: data.replace(struct.pack('<HHII', 262, 3, 1, 2), struct.pack('<HHII', 263, 3, 1, 2)),
+    lambda data: data[:4] + b'\xff\xff\xff\x7f' + data[8:],
+], ids=['cut', 'without a tag', 'without a directory'])
 def test_a_tiff_must_be_complete(change):
     data = saved(Image.new('RGB', (9, 7), 'red'), 'TIFF')
     assert tiff.fault(data) is None
@@ -183,7 +197,8 @@ def test_an_inspection_cameras_bmp_stays_lossless():
     data = saved(Image.effect_noise((2560, 1920), 60), 'BMP')
     metadata = image_file.inspect(data)
     assert (metadata.format, metadata.channels) == ('png', 1)
-    assert Image.open(io.BytesIO(image_file.encode(data, metadata))).tobytes() == Image.open(io.BytesIO(data)).tobytes()
+    stored = Image.open(io.BytesIO(image_file.encode(data, metadata)))
+    assert stored.tobytes() == Image.open(io.BytesIO(data)).tobytes()
 
 
 def test_a_giant_image_is_named_with_its_size_the_limit_and_how_to_raise_it():
@@ -204,43 +219,46 @@ def test_the_limit_must_be_a_number(slimtune, tmp_path):
     assert told == 'slimtune: SLIMTUNE_MAX_PIXELS=many: it must be a number of pixels, at least 1\n'
 
 
-def test_giant_images_are_decoded_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(image_file, '_GIANT', 100)
-    running, most, lock = [], [], threading.Lock()
-    decode = image_file._decode
+def test_giant_images_are_decoded_one_at_a_time_small_ones_together(monkeypatch):
+    monkeypatch.setattr(image_file, '_PIXELS_AT_ONCE', 1000)
+    in_work, most, lock, decode = [], [], threading.Lock(), image_file._decode
 
     def counted(image):
         with lock:
-            running.append(1)
-            most.append(len(running))
-        threading.Event().wait(0.02)
+            in_work.append(image.size[0] * image.size[1])
+            most.append((len(in_work), sum(in_work)))
+        time.sleep(0.02)
         with lock:
-            running.pop()
+            in_work.remove(image.size[0] * image.size[1])
         return decode(image)
     monkeypatch.setattr(image_file, '_decode', counted)
 
-    def peak(size):
+    def most_at_once(size):
         del most[:]
         data = saved(Image.new('RGB', size), 'BMP')
-        threads = [threading.Thread(target=image_file.inspect, args=(data,)) for _ in range(4)]
+        threads = [threading.Thread(target=image_file.inspect, args=(data,)) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return max(most)
-    assert peak((20, 20)) == 1
-    assert peak((5, 5)) > 1
+        assert len(most) == 6 and not image_file._decoded
+        return tuple(map(max, zip(*most)))
+    assert most_at_once((40, 40)) == (1, 1600)
+    count, pixels = most_at_once((20, 20))
+    assert count > 1 and pixels <= 1000
 
 
 @pytest.mark.slow
 def test_a_batch_of_giant_images_takes_the_memory_of_one(tmp_path):
     for number in range(4):
-        Image.new('RGB', (9000, 7000), (number, 0, 0)).save(str(tmp_path / f'{number}.bmp'), 'BMP')
-    program = ('import resource, sys\nfrom slimtune.images import image_file\nfrom slimtune.storage.parallel import in_order\n'
+        Image.new('RGB', (13000, 6500), (number, 0, 0)).save(str(tmp_path / f'{number}.bmp'), 'BMP')
+    program = ('import resource, sys\n'
+               'from slimtune.images import image_file\n'
+               'from slimtune.storage.parallel import in_order\n'
                'look = lambda path: image_file.inspect(image_file.read(path))\n'
                'assert len(list(in_order(look, sys.argv[1:], 4))) == 4\n'
                'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)')
-    ended = subprocess.run([sys.executable, '-c', program] + [str(path) for path in tmp_path.iterdir()], check=True,
-                           stdout=subprocess.PIPE)
-    # The bytes of four files, 180 MiB each, and one image of four bytes per pixel, 240 MiB; not four.
-    assert int(ended.stdout) < 4 * 180 + 240 + 400
+    paths = [str(path) for path in tmp_path.iterdir()]
+    ended = subprocess.run([sys.executable, '-c', program] + paths, check=True, stdout=subprocess.PIPE)
+    # The bytes of four files, 242 MiB each, and one image of four bytes per pixel, 322 MiB; not four.
+    assert int(ended.stdout) < 4 * 242 + 322 + 350

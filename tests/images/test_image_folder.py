@@ -10,7 +10,9 @@ from slimtune.inference import predict
 def names(folder, root=None):
     """The files that walk finds, relative to the folder, and the folders that it passes over."""
     paths, passed = image_folder.walk(str(folder), root and str(root))
-    return [os.path.relpath(path, str(folder)) for path in paths], [os.path.relpath(path, str(folder)) for path, _ in passed]
+    relative = [[os.path.relpath(path, str(folder)) for path in found]
+                for found in (paths, [path for path, _ in passed])]
+    return tuple(relative)
 
 
 @pytest.fixture
@@ -50,7 +52,8 @@ def test_a_link_to_a_folder_above_is_not_followed_and_named(tmp_path, caplog, ca
     (tmp_path / 'pic' / 'b').symlink_to('/')
     candidates, _, passed = image_folder.find(str(tmp_path / 'pic'), str(tmp_path / 'pic'))
     assert [one.name for one in candidates] == ['a/x.jpg']
-    assert passed == [(name, 'a link to a folder that holds this one, not followed') for name in ('a/all', 'b')]
+    why = 'a link to a folder that holds this one, not followed'
+    assert passed == [('a/all', why), ('b', why)]
     assert predict.image_paths([str(tmp_path / 'pic' / 'a')]) == [str(tmp_path / 'pic' / 'a' / 'x.jpg')]
     assert 'a/all: a link to a folder that holds this one' in caplog.text + capsys.readouterr().out
 
@@ -82,9 +85,18 @@ def test_a_linked_folder_is_walked_once_and_under_the_same_name_on_every_disk(tm
 
 
 def test_folders_of_systems_and_network_drives_are_no_classes(tmp_path):
-    junk = ('@eaDir', '#recycle', '$RECYCLE.BIN', 'lost+found', 'System Volume Information', '.ipynb_checkpoints', '__MACOSX')
+    junk = ('@eaDir', '#recycle', '$RECYCLE.BIN', 'lost+found', 'System Volume Information',
+            '.ipynb_checkpoints', '__MACOSX')
     for folder in junk + ('red', 'red/@eaDir/0.jpg'):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / 'x.jpg').write_bytes(b'')
     assert [os.path.basename(path) for path in image_folder.class_folders(str(tmp_path))] == ['red']
     assert names(tmp_path / 'red') == (['x.jpg'], [])
+
+
+def test_a_folder_that_is_itself_a_link_is_walked(tmp_path):
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'real' / 'a.jpg').write_bytes(b'')
+    (tmp_path / 'real' / 'again').symlink_to(tmp_path / 'real')
+    (tmp_path / 'link').symlink_to(tmp_path / 'real')
+    assert image_folder.walk(str(tmp_path / 'link'))[0] == [str(tmp_path / 'link' / 'a.jpg')]

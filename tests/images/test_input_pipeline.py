@@ -66,7 +66,8 @@ def test_labels_stay_with_their_images_and_the_offset_is_taken_off(digits_set):
     label_of = {image.tobytes(): label for image, label in zip(images, labels)}
     for seen, given in batches(digits_set, 12):
         assert [label_of[image.tobytes()] for image in seen] == list(given)
-    assert all(digits_set.class_names[label] == name.decode().split('/')[0] for label, name in zip(labels, names))
+    for label, name in zip(labels, names):
+        assert digits_set.class_names[label] == name.decode().split('/')[0]
     assert np.array_equal(evaluated(digits_set, labels_offset=1)[1], labels - 1)
 
 
@@ -112,7 +113,8 @@ def sorted_shards(folder, per_class, shards, size=(8, 8)):
 
 def sampled_values(dataset, count):
     """The grey values of a sample."""
-    return [Image.open(io.BytesIO(encoded)).getpixel((0, 0)) for encoded in input_pipeline.sample_encoded(dataset, count)]
+    sample = input_pipeline.sample_encoded(dataset, count)
+    return [Image.open(io.BytesIO(encoded)).getpixel((0, 0)) for encoded in sample]
 
 
 def test_a_sample_shows_all_classes_though_the_records_are_sorted_and_one_class_is_rare(tmp_path):
@@ -172,7 +174,8 @@ def test_other_errors_that_speak_of_images_are_no_damaged_records():
 @pytest.mark.parametrize('use_grayscale', [False, True])
 def test_grey_data_reach_a_net_for_grey_images_with_any_style(style, use_grayscale, tmp_path):
     net = nets_factory.get_net('lenet')
-    inputs = inputs_of(net, options.Net(preprocessing_name=style, use_grayscale=use_grayscale), 28, channels=1)
+    net_options = options.Net(preprocessing_name=style, use_grayscale=use_grayscale)
+    inputs = inputs_of(net, net_options, 28, channels=1)
     assert inputs.channels == (1 if use_grayscale or style in ('lenet', 'cifarnet') else 3)
     dataset = sorted_shards(tmp_path, [3], 1)
     with tf.Graph().as_default(), tf.Session() as session:
@@ -188,8 +191,11 @@ def test_grey_data_reach_a_net_for_grey_images_with_any_style(style, use_graysca
 
 def test_predict_imports_tensorflow_only_for_its_fast_decoder_and_closes_its_session(tmp_path, monkeypatch):
     Image.new('RGB', (20, 16), 'red').save(str(tmp_path / 'x.jpg'))
-    program = ('import sys\nfrom slimtune.images.model_input import Input\nfrom slimtune.images.prepare import image_reader\n'
-               'with image_reader(Input("inception", 8)) as read:\n    assert read("x.jpg")[0].shape == (8, 8, 3)\n'
+    program = ('import sys\n'
+               'from slimtune.images.model_input import Input\n'
+               'from slimtune.images.prepare import image_reader\n'
+               'with image_reader(Input("inception", 8)) as read:\n'
+               '    assert read("x.jpg")[0].shape == (8, 8, 3)\n'
                'assert "tensorflow" not in sys.modules\n')
     subprocess.run([sys.executable, '-c', program], cwd=str(tmp_path), check=True)
     closed, session = [], tf.Session

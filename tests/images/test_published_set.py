@@ -1,4 +1,4 @@
-"""`slimtune download DATA_SET`: archives in the published formats become records that slimtune and slim read."""
+"""`slimtune download DATA_SET`: archives in the published formats become records that slim reads too."""
 import gzip
 import io
 import json
@@ -24,8 +24,14 @@ def records(folder, name, split):
     for path in dataset_factory.get_dataset(name, split, str(folder)).data_sources:
         for record in tf.python_io.tf_record_iterator(path):
             features = tf.train.Example.FromString(record).features.feature
-            found.append({key: list(getattr(value, value.WhichOneof('kind')).value) for key, value in features.items()})
+            found.append({key: list(getattr(value, value.WhichOneof('kind')).value)
+                          for key, value in features.items()})
     return found
+
+
+def box_of(record):
+    """An image's first box: (xmin, ymin, xmax, ymax), as fractions."""
+    return [record[f'image/object/bbox/{side}'][0] for side in ('xmin', 'ymin', 'xmax', 'ymax')]
 
 
 def pixels(record):
@@ -34,7 +40,8 @@ def pixels(record):
 
 # MNIST
 
-def test_mnist_becomes_slims_two_files_and_slim_reads_them(download, mirror, mnist_digits, pinned, tmp_path, monkeypatch):
+def test_mnist_becomes_slims_two_files_and_slim_reads_them(
+        download, mirror, mnist_digits, pinned, tmp_path, monkeypatch):
     files, truth = mnist_digits
     mirror.files.update(files)
     pinned(files)
@@ -71,7 +78,8 @@ def test_fashion_in_mnists_format_is_not_taken_for_mnist(download, mirror, mnist
 
 
 @pytest.mark.parametrize('damage', [
-    lambda images: images[:-1], lambda images: struct.pack('>4I', 0x801, *struct.unpack('>3I', images[4:16])) + images[16:],
+    lambda images: images[:-1],
+    lambda images: struct.pack('>4I', 0x801, *struct.unpack('>3I', images[4:16])) + images[16:],
     lambda images: b''], ids=['cut short', 'of another kind', 'empty'])
 def test_a_file_that_is_no_idx_is_refused(download, mnist_digits, pinned, tmp_path, damage):
     files = dict(mnist_digits[0])
@@ -80,7 +88,8 @@ def test_a_file_that_is_no_idx_is_refused(download, mnist_digits, pinned, tmp_pa
     for each, data in files.items():
         (tmp_path / each).write_bytes(data)
     pinned(files)
-    assert '%s is no whole IDX file' % name in download('mnist', '--dataset-dir', tmp_path / 'mnist', '--from', tmp_path, code=1)
+    message = download('mnist', '--dataset-dir', tmp_path / 'mnist', '--from', tmp_path, code=1)
+    assert f'{name} is no whole IDX file' in message
     assert not (tmp_path / 'mnist').exists()
 
 
@@ -92,7 +101,8 @@ class Python2Pickler(pickle._Pickler):
 
     def save_string(self, text):
         data = text if isinstance(text, bytes) else text.encode()
-        self.write(b'U' + bytes([len(data)]) + data if len(data) < 256 else b'T' + struct.pack('<i', len(data)) + data)
+        short = len(data) < 256
+        self.write((b'U' + bytes([len(data)]) if short else b'T' + struct.pack('<i', len(data))) + data)
         self.memoize(text)
     dispatch[str] = dispatch[bytes] = save_string
 
@@ -109,7 +119,8 @@ def cifar():
     """CIFAR-10's images by batch: {name: (uint8 [n, 3072], labels)}."""
     rng = np.random.RandomState(0)
     names = ['data_batch_%d' % n for n in range(1, 6)] + ['test_batch']
-    return {name: (rng.randint(0, 256, (12, 3072)).astype(np.uint8), [int(n) for n in rng.randint(0, 10, 12)]) for name in names}
+    return {name: (rng.randint(0, 256, (12, 3072)).astype(np.uint8), [int(n) for n in rng.randint(0, 10, 12)])
+            for name in names}
 
 
 def test_cifar10_becomes_slims_two_files(download, cifar, tarred, pinned, tmp_path):
@@ -150,9 +161,10 @@ def test_a_batch_that_is_none_is_refused(download, cifar, tarred, pinned, tmp_pa
 
 @pytest.fixture
 def flowers(jpeg, tarred, pinned, tmp_path):
-    """flower_photos.tgz with 8 photographs of each kind, one of them truncated; in a folder, its sum pinned."""
-    contents = {'flower_photos/%s/%d.jpg' % (kind, n): jpeg(100 * k + n)
-                for k, kind in enumerate(['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']) for n in range(8)}
+    """flower_photos.tgz with 8 photographs of each kind, one truncated; in a folder, its checksum pinned."""
+    kinds = ['daisy', 'dandelion', 'roses', 'sunflowers', 'tulips']
+    contents = {f'flower_photos/{kind}/{n}.jpg': jpeg(100 * k + n)
+                for k, kind in enumerate(kinds) for n in range(8)}
     contents['flower_photos/roses/3.jpg'] = contents['flower_photos/roses/3.jpg'][:200]
     contents['flower_photos/LICENSE.txt'] = b'CC-BY'
     archive = tarred(contents)
@@ -165,8 +177,8 @@ def test_flowers_become_slims_files_split_the_same_way_every_time(download, flow
     for name in ('one', 'two'):
         download('flowers', '--dataset-dir', tmp_path / name, '--from', tmp_path)
     folder = tmp_path / 'one'
-    expected = ['flowers_%s_%05d-of-%05d.tfrecord' % (split, n, total) for split, total in (('train', 5), ('validation', 4))
-                for n in range(total)]
+    expected = [f'flowers_{split}_{n:05d}-of-{total:05d}.tfrecord'
+                for split, total in (('train', 5), ('validation', 4)) for n in range(total)]
     assert sorted(os.listdir(str(folder))) == sorted(expected + ['dataset.json', 'label.txt', 'labels.txt'])
     for name in expected:
         assert (folder / name).read_bytes() == (tmp_path / 'two' / name).read_bytes()
@@ -182,10 +194,12 @@ def test_flowers_become_slims_files_split_the_same_way_every_time(download, flow
 
 def test_a_folder_of_another_data_set_is_left_alone(download, flowers, tmp_path):
     download('flowers', '--dataset-dir', tmp_path / 'data', '--from', tmp_path)
-    assert 'holds the data set flowers: choose another' in download('mnist', '--dataset-dir', tmp_path / 'data', code=1)
+    message = download('mnist', '--dataset-dir', tmp_path / 'data', code=1)
+    assert 'holds the data set flowers: choose another' in message
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'label.txt').write_text('good\nbad\n')
-    assert 'names other classes (good' in download('flowers', '--dataset-dir', tmp_path / 'mine', '--from', tmp_path, code=1)
+    message = download('flowers', '--dataset-dir', tmp_path / 'mine', '--from', tmp_path, code=1)
+    assert 'names other classes (good' in message
 
 
 def test_slims_own_records_are_left_as_they_are(download, tmp_path):
@@ -200,7 +214,8 @@ def test_slims_own_records_are_left_as_they_are(download, tmp_path):
 def test_imagenet_becomes_slims_files_and_labels(download, jpeg, tarred, tmp_path):
     synsets = ['n%08d' % (7 * n + 1) for n in range(1000)]
     small = jpeg(0, (16, 12))
-    training = {synset + '.tar': tarred({synset + '_1.JPEG': small if n else jpeg(1)}, 'w') for n, synset in enumerate(synsets)}
+    training = {f'{synset}.tar': tarred({f'{synset}_1.JPEG': small if n else jpeg(1)}, 'w')
+                for n, synset in enumerate(synsets)}
     own = tmp_path / 'own'
     own.mkdir()
     (own / 'ILSVRC2012_img_train.tar').write_bytes(tarred(dict(reversed(list(training.items()))), 'w'))
@@ -208,20 +223,20 @@ def test_imagenet_becomes_slims_files_and_labels(download, jpeg, tarred, tmp_pat
     (own / 'ILSVRC2012_img_val.tar').write_bytes(tarred(validation, 'w'))
     assert 'lists 0 synsets for 20 validation images' in download(
         'imagenet', '--from', own, '--dataset-dir', tmp_path / 'imagenet', code=1)
-    (own / 'imagenet_2012_validation_synset_labels.txt').write_text(''.join(synsets[-n] + '\n' for n in range(1, 21)))
+    of_validation = ''.join(f'{synsets[-n]}\n' for n in range(1, 21))
+    (own / 'imagenet_2012_validation_synset_labels.txt').write_text(of_validation)
     (own / 'imagenet_metadata.txt').write_text('%s\ttench, Tinca tinca\n' % synsets[0])
     (own / 'imagenet_2012_bounding_boxes.csv').write_text('%s_1.JPEG,0.1,0.2,0.3,0.4\n' % synsets[0])
     folder = tmp_path / 'imagenet'
     download('imagenet', '--from', own, '--dataset-dir', folder)
-    assert 'train-00000-of-01000' in os.listdir(str(folder)) and 'validation-00019-of-00020' in os.listdir(str(folder))
+    assert {'train-00000-of-01000', 'validation-00019-of-00020'} <= set(os.listdir(str(folder)))
     train = {record['image/filename'][0].decode(): record for record in records(folder, 'imagenet', 'train')}
     assert {name: record['image/class/label'][0] for name, record in train.items()} == {
         '%s/%s_1.JPEG' % (synset, synset): label for label, synset in enumerate(synsets, 1)}
     first = train['%s/%s_1.JPEG' % (synsets[0], synsets[0])]
     assert first['image/class/text'] == [b'tench, Tinca tinca'] and first['image/encoded'] == [jpeg(1)]
     assert first['image/class/synset'] == [synsets[0].encode()]
-    np.testing.assert_allclose([first['image/object/bbox/' + side][0] for side in ('xmin', 'ymin', 'xmax', 'ymax')],
-                               [0.1, 0.2, 0.3, 0.4], rtol=1e-6)
+    assert box_of(first) == pytest.approx([0.1, 0.2, 0.3, 0.4])
     for record in records(folder, 'imagenet', 'validation'):
         name = record['image/filename'][0].decode()
         assert record['image/encoded'] == [validation[name]]
@@ -229,17 +244,19 @@ def test_imagenet_becomes_slims_files_and_labels(download, jpeg, tarred, tmp_pat
 
 
 def test_imagenet_without_its_archives_says_what_to_bring(download, tmp_path):
-    assert 'cannot be downloaded by everybody: add --from FOLDER, a folder with ILSVRC2012_img_train.tar' in download('imagenet', code=1)
+    message = download('imagenet', code=1)
+    assert 'cannot be downloaded by everybody: add --from FOLDER, a folder with ILSVRC2012' in message
     assert 'no ILSVRC2012_img_train.tar in' in download('imagenet', '--from', tmp_path, code=1)
 
 
 def coco(split, areas, size=(40, 32)):
     """A COCO file. areas: of the persons in each image, as shares."""
-    images = [{'id': n, 'file_name': 'COCO_%s2014_%012d.jpg' % (split, n), 'width': size[0], 'height': size[1]}
-              for n in range(len(areas))]
-    annotations = [{'image_id': n, 'category_id': 1, 'area': share * size[0] * size[1], 'bbox': [4, 8, 20, 16]}
-                   for n, shares in enumerate(areas) for share in shares]
-    annotations += [{'image_id': n, 'category_id': 18, 'area': 900.0, 'bbox': [0, 0, 30, 30]} for n in range(len(areas))]
+    images = [{'id': n, 'file_name': f'COCO_{split}2014_{n:012d}.jpg', 'width': size[0],
+               'height': size[1]} for n in range(len(areas))]
+    annotations = [{'image_id': n, 'category_id': 1, 'area': share * size[0] * size[1],
+                    'bbox': [4, 8, 20, 16]} for n, shares in enumerate(areas) for share in shares]
+    annotations += [{'image_id': n, 'category_id': 18, 'area': 900.0, 'bbox': [0, 0, 30, 30]}
+                    for n in range(len(areas))]
     return {'images': images, 'annotations': annotations,
             'categories': [{'id': 1, 'name': 'person'}, {'id': 18, 'name': 'dog'}]}
 
@@ -250,8 +267,10 @@ def test_visual_wake_words_are_persons_larger_than_half_a_percent(download, jpeg
     areas = {'train': [[], [0.006], [0.004, 0.004], [0.005], [0.2, 0.001]], 'val': [[0.5], []]}
     for split, shares in areas.items():
         labelled = coco(split, shares)
-        files['annotations_trainval2014.zip']['annotations/instances_%s2014.json' % split] = json.dumps(labelled).encode()
-        files[split + '2014.zip'] = {'%s2014/%s' % (split, image['file_name']): jpeg(image['id']) for image in labelled['images']}
+        name = f'annotations/instances_{split}2014.json'
+        files['annotations_trainval2014.zip'][name] = json.dumps(labelled).encode()
+        files[f'{split}2014.zip'] = {f'{split}2014/{image["file_name"]}': jpeg(image['id'])
+                                     for image in labelled['images']}
     own = tmp_path / 'coco'
     own.mkdir()
     for archive, contents in files.items():
@@ -270,6 +289,5 @@ def test_visual_wake_words_are_persons_larger_than_half_a_percent(download, jpeg
     assert [record['image/class/label'][0] for record in train] == [0, 1, 0, 0, 1]
     assert [record['image/class/label'][0] for record in records(folder, 'visualwakewords', 'val')] == [1, 0]
     assert len(train[4]['image/object/bbox/xmin']) == 1, 'the small person has no box'
-    np.testing.assert_allclose([train[1]['image/object/bbox/' + side][0] for side in ('xmin', 'ymin', 'xmax', 'ymax')],
-                               [0.1, 0.25, 0.6, 0.75], rtol=1e-6)
+    assert box_of(train[1]) == pytest.approx([0.1, 0.25, 0.6, 0.75])
     assert (folder / 'labels.txt').read_text() == '0:background\n1:person\n'

@@ -66,6 +66,6 @@ def test_a_plain_saver_reads_our_checkpoint_and_we_resume_from_its_own(
         os.mkdir('theirs')
         saver.save(session, os.path.join('theirs', 'model.ckpt'), global_step=step)
 
-    said = here(*(['train', '--train_dir=theirs'] + words[2:] + ['--max_number_of_steps=3']))
-    assert 'step 2' in said and 'started afresh' not in said
+    printed = here(*(['train', '--train_dir=theirs'] + words[2:] + ['--max_number_of_steps=3']))
+    assert 'step 2' in printed and 'started afresh' not in printed
     assert values(tmp_path / 'theirs')['global_step'] == 3

@@ -13,14 +13,15 @@ from slimtune.runtime import tf
 
 
 def assert_uniform(draws, low, high, beyond=1e-3):
-    """draws fill low..high evenly: to both ends, none outside by more than the share `beyond`, with its mean."""
+    """Draws fill low..high evenly, to both ends: none is outside by more than the share `beyond`."""
     draws, span = np.asarray(draws, float), high - low
     assert draws.min() >= low - beyond * span and draws.max() <= high + beyond * span
     # That none of n even draws falls into an outer 10/n happens once in 20,000 times; four standard errors
     # are as rare.
     assert draws.min() <= low + 10 / len(draws) * span and draws.max() >= high - 10 / len(draws) * span
     assert abs(draws.mean() - (low + high) / 2) < 4 * span / np.sqrt(12 * len(draws))
-    np.testing.assert_allclose(np.percentile(draws, [25, 75]), low + span * np.array([.25, .75]), 0, .06 * span)
+    quartiles = low + span * np.array([.25, .75])
+    np.testing.assert_allclose(np.percentile(draws, [25, 75]), quartiles, 0, .06 * span)
 
 
 def assert_a_fair_coin(heads):
@@ -34,8 +35,8 @@ def slims_windows(shape, boxes, count):
 
         def draw(_):
             begin, size, _ = tf.image.sample_distorted_bounding_box(
-                shape, boxes, seed=3, min_object_covered=0.1, aspect_ratio_range=(0.75, 1.33), area_range=(0.05, 1.0),
-                max_attempts=100, use_image_if_no_bounding_boxes=True)
+                shape, boxes, seed=3, min_object_covered=0.1, aspect_ratio_range=(0.75, 1.33),
+                area_range=(0.05, 1.0), max_attempts=100, use_image_if_no_bounding_boxes=True)
             return tf.concat([begin[:2], size[:2]], 0)
         return session.run(tf.map_fn(draw, tf.zeros([count], tf.int32)))
 
@@ -55,13 +56,15 @@ def covered(windows, shape, box):
 
 
 @pytest.mark.parametrize('shape', [(333, 500, 3), (480, 300, 3), (40, 40, 3)], ids='{0[0]}x{0[1]}'.format)
-@pytest.mark.parametrize('boxes', [[[0, 0, 1, 1]], [[.6, .1, .8, .2]], [[.1, .1, .2, .3], [.7, .6, .9, .95]], []],
+@pytest.mark.parametrize('boxes', [
+    [[0, 0, 1, 1]], [[.6, .1, .8, .2]], [[.1, .1, .2, .3], [.7, .6, .9, .95]], []],
                          ids=['whole', 'one', 'two', 'none'])
 def test_crops_are_those_of_slim(shape, boxes, augment, keys):
     boxes = np.array(boxes, np.float32).reshape(1, -1, 4)
     windows = augment(lambda key: training.window(shape, key, boxes), keys)
     top, left, height, width = windows.T
-    assert (windows[:, :2] >= 0).all() and (top + height <= shape[0]).all() and (left + width <= shape[1]).all()
+    assert (windows[:, :2] >= 0).all()
+    assert (top + height <= shape[0]).all() and (left + width <= shape[1]).all()
     area, aspect = measures = areas_and_aspects(windows, shape)
     assert area.min() >= 0.05
     # Sides are whole pixels: half a pixel decides how far the aspect may be off.
@@ -92,7 +95,8 @@ def test_inception_mirrors_and_distorts_colours(augment, keys):
     colours = np.array([[150, 120, 90], [100, 80, 60]], np.uint8)
     sample_image = np.repeat(colours, 8, 0)[None].repeat(16, 0)
     train = get_preprocessing('inception', is_training=True)
-    images = augment(lambda key: train(tf.constant(sample_image), 16, 16, key=key, crop_image=False), keys) / 2 + 0.5
+    images = augment(lambda key: train(tf.constant(sample_image), 16, 16, key=key, crop_image=False), keys)
+    images = images / 2 + 0.5
     mirrored = images[:, 8, 0].max(1) < images[:, 8, -1].max(1)
     images[mirrored] = images[mirrored, :, ::-1]
     bright = images[:, 8, 0]
@@ -130,7 +134,8 @@ def test_vgg_resizes_crops_and_mirrors(size, low, high, augment, keys):
     # Where the crop lies, as a share of the way it could move, from where the first pixel kept of it was.
     first_of_mirrored = size - 1 - (16 + 64 * (images.shape[1] - 1))
     top = (rows[:, 0] * sides / 120 - 16) / (sides - size)
-    left = (columns[:, 0] * sides / 120 - np.where(mirrored, first_of_mirrored, 16)) / (sides * 160 / 120 - size)
+    first = np.where(mirrored, first_of_mirrored, 16)
+    left = (columns[:, 0] * sides / 120 - first) / (sides * 160 / 120 - size)
     assert_uniform(top[sides > low * 1.25], 0, 1, beyond=0.02)
     assert_uniform(left[sides > low * 1.25], 0, 1, beyond=0.02)
 
@@ -145,7 +150,7 @@ def test_vggs_sides_can_be_given(augment, keys):
 
 def test_cifarnet_pads_crops_and_mirrors(augment, keys):
     sample_image = np.zeros([32, 32, 3], np.uint8)
-    sample_image[16, 10] = 255       # one star, by whose place the crop is known: right of the middle if mirrored
+    sample_image[16, 10] = 255       # a star that shows where the crop is: right of the middle if mirrored
     train = get_preprocessing('cifarnet', is_training=True)
     images = augment(lambda key: train(tf.constant(sample_image), 32, 32, key=key), keys)
     rows, columns = np.divmod(images[..., 0].reshape(len(keys), -1).argmax(1), 32)
@@ -201,7 +206,8 @@ def test_slims_scripts_call_it_without_a_key(style, run, sample_image):
 @pytest.mark.parametrize('use_grayscale', [False, True], ids=['colour', 'grey'])
 def test_any_image_gives_any_size_in_the_range_of_evaluation(style, use_grayscale, run, sample_image):
     train = get_preprocessing(style, is_training=True, use_grayscale=use_grayscale)
-    lowest, highest = {'inception': (-1, 1), 'vgg': (-124, 152), 'lenet': (-1, 1), 'cifarnet': (-600, 600)}[style]
+    ranges = {'inception': (-1, 1), 'vgg': (-124, 152), 'lenet': (-1, 1), 'cifarnet': (-600, 600)}
+    lowest, highest = ranges[style]
     for height, width in [(1, 1), (333, 500), (19, 23), (24, 24), (7, 90)]:
         for size in [(32, 32), (299, 299), (33, 60)]:
             image, = run(lambda image: [train(image, *size, key=tf.constant([1, 2], tf.int64))],  # noqa: B023

@@ -223,9 +223,7 @@ class Killed(BaseException):
 
 @contextlib.contextmanager
 def dying(after):
-    """From the Nth change of a file on, every change raises, those of `finally` blocks too. after: [N] or
-    [].
-    """
+    """From the Nth change of a file on, every change raises, in `finally` blocks too. after: [N] or []."""
     changes = itertools.count(1)
 
     def step(function):

@@ -27,6 +27,26 @@ def test_nothing_is_worked_on_further_ahead_than_said():
     assert len(list(results)) == 99 and sorted(begun) == list(range(100))
 
 
+def test_heavy_items_are_worked_on_one_at_a_time_and_light_ones_together():
+    """Weights up to the limit of 10, the results that wait included; an item of 12 alone."""
+    weights, lock, held, most = [1] * 30 + [12, 12] + [5] * 6 + [12], threading.Lock(), [0], [0, 0]
+
+    def work(weight):
+        with lock:
+            held[0] += weight
+            most[weight == 12] = max(most[weight == 12], held[0])
+        time.sleep(0.005)
+        return weight
+
+    done = []
+    for weight in in_order(work, weights, threads=8, ahead=10, weight=lambda weight: weight):
+        with lock:
+            held[0] -= weight
+        done.append(weight)
+    assert done == weights
+    assert 5 < most[0] <= 10 + 5 and most[1] <= 10 + 12 and held == [0]
+
+
 def test_what_is_not_begun_is_dropped_when_nobody_asks_any_more():
     begun = []
 

@@ -11,6 +11,8 @@ import time
 import pytest
 
 from slimtune.checkpoints import checkpoint
+from slimtune.images import conversion
+from slimtune.options.groups import Convert
 from slimtune.terminal import stopping
 from slimtune.training import saver
 
@@ -93,14 +95,13 @@ def test_records_that_are_replaced_while_training_reads_them_end_it(here, traine
 
     def convert_meanwhile(self, session, number):
         if number == 2:
-            name = 'pic/' + next(name for name in sorted(os.listdir('pic')) if '_train_' in name)
-            shutil.copyfile(name, name + '.new')
-            os.replace(name + '.new', name)
+            conversion.convert(Convert(tensorflow_data_dir='pic', seed=9))
         return run(self, session, number)
 
     monkeypatch.setattr(loop.Step, 'run', convert_meanwhile)
     printed = here(*WORDS, *words, '--max_number_of_steps=4', code=1)
-    assert 'the records of pic were replaced or changed while training read them' in printed
+    assert ('the records of pic in pic were replaced while they were being read: type the same command again'
+            in printed)
     assert checkpoint.step_of(checkpoint.find_latest('run')) == 0
 
 
