@@ -150,7 +150,7 @@ def writing(train_dir):
     """A context in which a full disk is one line that names the folder and what to do."""
     try:
         yield
-    except (tf.errors.OpError, OSError) as e:
+    except (tf.errors.OpError, OSError, RuntimeError) as e:     # RuntimeError: TensorFlow 2's event files
         reason = next((text for text in map(os.strerror, _FULL) if text in str(e)), None)
         if not reason:
             raise
