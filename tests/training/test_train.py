@@ -34,6 +34,7 @@ def scalars(folder):
     return found
 
 
+@pytest.mark.slow
 def test_the_tutorials_command_trains_inception_v3_from_a_checkpoint_of_2016(digits, slimtune, tmp_path, values,
                                                                             weights_of, save_variables):
     slimtune('convert', '-t', digits, '--train-shards', 2, '--validation-shards', 2, '--num-threads', 2, '--dataset-name',
@@ -162,6 +163,7 @@ def test_slims_defaults_for_many_machines_train(records, here):
     assert 'Saved step 1' in said
 
 
+@pytest.mark.slow
 def test_nan_stops_at_once_and_the_last_good_checkpoint_stays(records, here, values):
     words = ['train', '--model=lenet', '--train_dir=there', '--optimizer=sgd', '--batch_size=4',
              '--learning_rate_decay_type=fixed'] + records

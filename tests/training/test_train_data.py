@@ -81,6 +81,7 @@ def test_grey_training_has_one_channel(here, shards, values):
     assert values('colour')['LeNet/fc3/weights'].shape[0] == 5 * 5 * 64
 
 
+@pytest.mark.slow
 def test_a_broken_image_in_the_records_ends_training_with_one_line(slimtune, shards):
     shards(some() + [(encoded(9)[:200], 1), (b'no image', 2)])
     for flags in ([], ['--preprocessing_name=inception', '--train_dir=other']):

@@ -56,6 +56,7 @@ def assert_the_same(values, one, other):
     assert not different, different
 
 
+@pytest.mark.slow
 def test_stopped_by_every_signal_and_killed_it_ends_as_if_never_interrupted(place, values):
     # Ctrl-C, in an endless run
     process = begin(place, 'there', None)
@@ -94,6 +95,7 @@ def test_stopped_by_every_signal_and_killed_it_ends_as_if_never_interrupted(plac
     assert_the_same(values, place / 'there', place / 'whole')
 
 
+@pytest.mark.slow
 def test_batch_norm_partly_frozen_goes_on_too(place, here, values):
     shutil.copytree(str(place / 'pic'), 'pic')
     flags = FLAGS + ['--model_name=mobilenet_v1_025', '--train_image_size=32', '--moving_average_decay=0', '--optimizer=momentum',

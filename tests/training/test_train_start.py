@@ -46,6 +46,7 @@ def test_what_is_frozen_keeps_its_bits_statistics_included(here, published, valu
     assert len(set(before) & set(after)) == 137 and changed(before, after) == head
 
 
+@pytest.mark.slow
 def test_batch_norm_update_moves_statistics_as_slim_does_and_nothing_else(here, published, values):
     before = published('mobilenet_v1_025', 3)
     here(*MOBILENET + ['--train_dir=there', '--checkpoint_path=mobilenet_v1_025.ckpt', '--batch-norm', 'update',
@@ -56,6 +57,7 @@ def test_batch_norm_update_moves_statistics_as_slim_does_and_nothing_else(here, 
     assert len([name for name in moved if 'moving_' in name]) == 54
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_trained_moves_its_own_statistics_only(here, published, values):
     before = published('mobilenet_v1_025', 3)
     said = here(*MOBILENET + ['--train_dir=there', '--checkpoint_path=mobilenet_v1_025.ckpt',
@@ -84,6 +86,7 @@ def test_the_head_is_left_out_where_classes_differ_and_kept_where_they_are_the_s
     assert 'The head is not read from pic_lenet/model.ckpt-60, because its classes differ: LeNet/fc4/biases' in said
 
 
+@pytest.mark.slow
 def test_the_wrong_net_is_recognised_and_named(here, published):
     published('mobilenet_v1_025', 5)
     said = here(*LENET + ['--train_dir=a', '--checkpoint_path=mobilenet_v1_025.ckpt'], code=1)
@@ -124,6 +127,7 @@ def test_a_scope_with_a_typo_is_an_error_with_the_nearest(here):
     assert not os.path.exists('b')
 
 
+@pytest.mark.slow
 def test_moving_averages_are_kept_of_all_model_variables_and_begin_at_the_checkpoints(here, values):
     before = values('pic_lenet')
     words = LENET + ['--checkpoint_path=pic_lenet', '--learning_rate=0', '--train_dir=a']
