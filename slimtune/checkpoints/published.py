@@ -9,7 +9,7 @@ from slimtune.errors import UserError
 from slimtune.nets import nets_factory
 from slimtune.storage import atomic, http
 from slimtune.storage.archives import Archive, members, reading
-from slimtune.storage.cache import cache_folder, folders_to_read, is_temporary, touch, writable_folder
+from slimtune.storage.cache import cache_folder, folders_to_read, is_temporary, writable_folder
 from slimtune.terminal import say
 
 _COPY = 1 << 20
@@ -45,7 +45,6 @@ def find_weights(name, cache_dir=None):
         atomic.settle(folder)
         prefix = os.path.join(folder, f'{name}.ckpt')
         if _exists(prefix):
-            touch(folder)
             return prefix
     return None
 

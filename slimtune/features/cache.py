@@ -116,6 +116,14 @@ def make_room(folder, needed, cache_limit=None):
         return max(0, int(possible))
 
 
+def folder_to_write(cache_dir=None):
+    """The cache's folder, or a temporary one. Raises UserError where no folder can be written."""
+    folder = writable_folder(cache_dir)
+    if folder is None:
+        raise UserError('features cannot be kept anywhere: add --cache-dir FOLDER or --feature-cache off')
+    return folder
+
+
 def find(part, cache_dir=None):
     """The features of a Part as a Cache, where they were computed before and are whole; else None."""
     for folder in folders_to_read(cache_dir):
@@ -138,9 +146,7 @@ def compute(part, cache_dir=None, title='features'):
     found = find(part, cache_dir)
     if found:
         return found, True
-    folder = writable_folder(cache_dir)
-    if folder is None:
-        raise UserError('features cannot be kept anywhere: add --cache-dir FOLDER or --feature-cache off')
+    folder = folder_to_write(cache_dir)
     features = os.path.join(folder, cache_contents.FEATURES)
     while True:
         with cache_contents.alone(folder):
@@ -151,11 +157,12 @@ def compute(part, cache_dir=None, title='features'):
             if not busy:
                 beside = os.path.join(features, f'{part.key}-{uuid.uuid4().hex[:8]}.part')
                 os.mkdir(beside)
-                lock = locks.acquire(beside)
+                lock = locks.acquire(beside, wait=True)     # `slimtune cache` may be looking at it
                 break
         say('Another command is computing the same features: waiting for it')
         with contextlib.suppress(OSError):
-            locks.acquire(busy, wait=True).release()
+            # Shared, because the other command goes on to share the features until it ends
+            locks.acquire(busy, shared=True, wait=True).release()
     try:
         _write(part, beside, title)
         with cache_contents.alone(folder):

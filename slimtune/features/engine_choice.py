@@ -24,8 +24,8 @@ def choose_engine(part, cache_dir=None):
     if part.kind == engines.EXACT:
         return part.kind, ''
     # Another version of the engine or another CPU computes otherwise
-    machine = f'{engines.version(part.kind[0])} {cpu()}'
-    key = hashlib.sha256(f'{part.key} {machine}'.encode()).hexdigest()[:32]
+    versions = f'{engines.version(part.kind[0])} {cpu()}'
+    key = hashlib.sha256(f'{part.key} {versions}'.encode()).hexdigest()[:32]
     record = read_record(cache_dir, _RECORDS, key) or {}
     if record.get('kind') in _KINDS and isinstance(record.get('line'), str):
         return tuple(record['kind']), record['line']

@@ -4,12 +4,11 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from slimtune.features.cache import Cache, Part, compute, find, make_room
+from slimtune.features.cache import Cache, Part, compute, find, folder_to_write, make_room
 from slimtune.features.cut import find_cut, frozen_graph
 from slimtune.features.engine_choice import choose_engine
 from slimtune.inference import engines
 from slimtune.runtime import session_config, tf
-from slimtune.storage.cache import writable_folder
 from slimtune.terminal import say
 
 _EVALUATED_AT_ONCE = 512    # images
@@ -120,14 +119,17 @@ def prepare(graph, data, cache_options, engine_options):
 
 
 def _fits(parts, graph, cache_options):
-    """Whether the features are there or have room; makes room, and prints where there is none."""
+    """Whether the features are there or have room; makes room, and prints where there is none.
+
+    Raises UserError where no folder can be written.
+    """
     # What is there stays while room is made
     held = [find(part, cache_options.cache_dir) for part in parts]
     missing = [part for part, cache in zip(parts, held) if not cache]
     if not missing:
         return True
-    needed, folder = sum(part.bytes_needed for part in missing), writable_folder(cache_options.cache_dir)
-    allowed = make_room(folder, needed, cache_options.cache_limit) if folder else 0
+    needed = sum(part.bytes_needed for part in missing)
+    allowed = make_room(folder_to_write(cache_options.cache_dir), needed, cache_options.cache_limit)
     if needed <= allowed:
         return True
     num_images = sum(part.dataset.num_samples for part in missing)

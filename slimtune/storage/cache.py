@@ -118,4 +118,4 @@ _warned = []
 def _warn_once(text):
     if not _warned:
         _warned.append(text)
-        warn(f'{text}; --cache-dir FOLDER or SLIMTUNE_CACHE names a folder that can be written')
+        warn(f'{text}; set SLIMTUNE_CACHE to a folder that can be written')

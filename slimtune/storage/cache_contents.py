@@ -12,24 +12,29 @@ import shutil
 from slimtune.storage import locks
 
 FEATURES, WEIGHTS, ARCHIVES = 'features', 'weights', 'archives'
+#: The kinds of records that slimtune writes. Another folder of the cache may be another program's.
+RECORDS = ('agreement', 'feature_engines', 'trusted_modules')
 _KEY = r'[0-9a-f]{16,64}'
 _FEATURES = re.compile(_KEY)
 #: Features that are being computed; what no process holds was left by a killed one (the second: of earlier
 #: versions).
 _UNFINISHED = re.compile(rf'{_KEY}(-\w+\.part|\.part-\d+)')
 _RECORD = re.compile(_KEY + r'\.json')
+#: The files in a folder of weights; {} is its name. The last ones: those of atomic.exchange.
+_WEIGHTS = r'{}\.ckpt(|\.index|\.data-\d+-of-\d+)|\.slimtune-.*'
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """Something that is removed as a whole.
 
-    paths: its files, or its folder. size: bytes. used: seconds since the epoch. unfinished: features that are
-    not complete yet, or never will be.
+    paths: its files, or its folder. lock: the path that a process locks as long as it uses the entry. size:
+    bytes. used: seconds since the epoch. unfinished: features that are not complete yet, or never will be.
     """
     kind: str
     name: str
     paths: tuple
+    lock: str
     size: int
     used: float
     unfinished: bool = False
@@ -41,28 +46,32 @@ def entries(folder, archives=()):
     archives: the names of published files, which lie in the cache itself.
     """
     found = features(folder)
-    for name in _names(os.path.join(folder, WEIGHTS)):
-        place = os.path.join(folder, WEIGHTS, name)
-        if all(re.match(rf'{re.escape(name)}\.ckpt|\.slimtune-', file) for file in _names(place)):
-            found.append(_entry(WEIGHTS, name, [place]))
-    for kind in _names(folder):
+    for place in _folders(os.path.join(folder, WEIGHTS)):
+        name, files = os.path.basename(place), _names(place)
+        if files and all(re.fullmatch(_WEIGHTS.format(re.escape(name)), file) for file in files):
+            found.append(_entry(WEIGHTS, name, [place], place))
+    for kind in RECORDS:
         place = os.path.join(folder, kind)
         records = [os.path.join(place, file) for file in _names(place) if _RECORD.fullmatch(file)]
+        records = [path for path in records if os.path.isfile(path)]
         if records:
-            found.append(_entry(kind, f'{len(records)} records', records))
+            found.append(_entry(kind, f'{len(records)} records', records, place))
     for name in archives:
         paths = [os.path.join(folder, name + ending) for ending in ('', '.part', '.part.json')]
         paths = [path for path in paths if os.path.isfile(path)]
         if paths:
-            found.append(_entry(ARCHIVES, name, paths))
+            found.append(_entry(ARCHIVES, name, paths, locks.lock_file(os.path.join(folder, name))))
     return sorted(found, key=lambda entry: entry.used)
 
 
 def features(folder):
     """The Entries of a cache's features, the least recently used first."""
-    place = os.path.join(folder, FEATURES)
-    found = [_entry(FEATURES, name, [os.path.join(place, name)], unfinished=not _FEATURES.fullmatch(name))
-             for name in _names(place) if _FEATURES.fullmatch(name) or _UNFINISHED.fullmatch(name)]
+    found = []
+    for place in _folders(os.path.join(folder, FEATURES)):
+        name = os.path.basename(place)
+        unfinished = bool(_UNFINISHED.fullmatch(name))
+        if unfinished or _FEATURES.fullmatch(name):
+            found.append(_entry(FEATURES, name, [place], place, unfinished))
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -77,26 +86,25 @@ def alone(folder):
 
 def is_used(entry):
     """Whether a process uses the entry now."""
-    for path in entry.paths:
-        with contextlib.suppress(FileNotFoundError):
-            lock = locks.acquire(path)
-            if lock is None:
-                return True
-            lock.release()
+    try:
+        lock = locks.acquire(entry.lock)
+    except FileNotFoundError:
+        return False
+    if lock is None:
+        return True
+    lock.release()
     return False
 
 
 def remove(entry):
     """Removes an Entry, unless a process uses it; returns whether it is gone."""
     with contextlib.ExitStack() as held:
-        for path in entry.paths:
-            try:
-                lock = locks.acquire(path)
-            except FileNotFoundError:
-                continue
+        with contextlib.suppress(FileNotFoundError):        # no lock file: nobody has downloaded the archive
+            lock = locks.acquire(entry.lock)
             if lock is None or entry.unfinished and not lock.excludes:
                 return False
             held.enter_context(lock)
+        for path in entry.paths:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     return True
@@ -116,12 +124,13 @@ def shrink(folder, found, size):
     return removed
 
 
-def _entry(kind, name, paths, unfinished=False):
+def _entry(kind, name, paths, lock, unfinished=False):
     files = [path for path in paths if os.path.isfile(path)]
     for path in paths:
         files += [os.path.join(place, file) for place, _, inner in os.walk(path) for file in inner]
     used = max(_status(path).st_mtime for path in paths)
-    return Entry(kind, name, tuple(paths), sum(_status(file).st_size for file in files), used, unfinished)
+    size = sum(_status(file).st_size for file in files)
+    return Entry(kind, name, tuple(paths), lock, size, used, unfinished)
 
 
 def _status(path):
@@ -130,6 +139,12 @@ def _status(path):
         return os.stat(path)
     except OSError:
         return os.stat_result((0,) * 10)
+
+
+def _folders(folder):
+    """The paths of the folders in a folder. A link is not one: what it leads to is not the cache's."""
+    paths = [os.path.join(folder, name) for name in _names(folder)]
+    return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]
 
 
 def _names(folder):

@@ -117,13 +117,13 @@ def check(path, name, expected, cache, ours=False):
 
 def _record(path, name, found):
     """Adds a sum to a file of sums; two commands that do so at once both keep their line."""
-    with locks.acquire(os.path.join(os.path.dirname(path), f'.{SUMS}.lock'), wait=True, make=True):
+    with locks.acquire(locks.lock_file(path), wait=True, make=True):
         sums = read_sums(path) if os.path.exists(path) else {}
         atomic.write_text(path, text_of(dict(sums, **{name: found})))
 
 
 def _in_cache(archive, cache):
-    """The path of a file that the cache holds already, be the cache's folder read-only; None without."""
+    """The path of a file that the cache holds already, also where the folder is read-only; else None."""
     paths = (os.path.join(folder, archive.name) for folder in folders_to_read(cache))
     return next((path for path in paths if os.path.isfile(path)), None)
 
@@ -131,11 +131,10 @@ def _in_cache(archive, cache):
 @contextlib.contextmanager
 def _alone(path):
     """One download of a file at a time: whoever comes second waits, and then finds the file."""
-    folder, name = os.path.split(path)
-    lock_file = os.path.join(folder, f'.{name}.lock')
+    lock_file = locks.lock_file(path)
     lock = locks.acquire(lock_file, make=True)
     if lock is None:
-        say(f'Another command is downloading {name}: waiting for it')
+        say(f'Another command is downloading {os.path.basename(path)}: waiting for it')
         lock = locks.acquire(lock_file, wait=True, make=True)
     with lock:
         yield

@@ -23,9 +23,15 @@ class Lock:
         self._descriptor, self.excludes = descriptor, excludes
 
     def share(self):
-        """Lets others have the lock too, shared."""
+        """Lets others have the lock too, shared.
+
+        flock may give the lock away before it is shared: then this waits until the other process releases it.
+        """
         if self.excludes:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            except OSError:         # some network file systems have no shared locks
+                self.excludes = False
 
     def release(self):
         """Gives the lock back. A second call does nothing."""
@@ -40,6 +46,12 @@ class Lock:
         self.release()
 
     __del__ = release
+
+
+def lock_file(path):
+    """The path of the file that is locked for a file that may not exist yet: .NAME.lock beside it."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f'.{name}.lock')
 
 
 def acquire(path, shared=False, wait=False, make=False):

@@ -1,5 +1,6 @@
 """Where training starts from: the train folder itself, a checkpoint, published weights, or random weights."""
 import dataclasses
+import os
 
 from slimtune.checkpoints import checkpoint, matching, published
 from slimtune.checkpoints.checkpoint import AVERAGE, Checkpoint, compare, restore, within
@@ -7,6 +8,7 @@ from slimtune.errors import UserError
 from slimtune.nets.nets_factory import get_net
 from slimtune.options import RunFile, load_run, scopes
 from slimtune.runtime import slim, tf
+from slimtune.storage.cache import touch
 from slimtune.terminal import say, warn
 from slimtune.training.trainable import did_you_mean
 
@@ -34,6 +36,8 @@ def published_checkpoint(net_name, start, cache_dir):
     UserError with the command that downloads them.
     """
     found = published.find_weights(net_name, cache_dir)
+    if found:
+        touch(os.path.dirname(found))       # `slimtune cache` removes what was not used for longest
     if found or start.trainable_scopes or not get_net(net_name).weights:
         return found
     raise UserError(f'{net_name} starts from published weights, which must be downloaded first: '

@@ -8,8 +8,10 @@ from slimtune.checkpoints import published
 from slimtune.checkpoints.checkpoint import Checkpoint
 from slimtune.datasets import published_data
 from slimtune.nets import nets_factory
+from slimtune.options import Start
 from slimtune.runtime import tf
 from slimtune.storage import checksums
+from slimtune.training.initial_weights import published_checkpoint
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -50,6 +52,17 @@ def test_weights_of_2016_are_fetched_unpacked_and_found_again(download, inceptio
     assert 'Nobody publishes a checksum of inception_v3_2016_08_28.tar.gz. Recorded' in printed
     assert printed.splitlines()[-1] == 'Next: slimtune train FOLDER --model inception_v3'
     assert 'was downloaded before' in download('inception-v3'.replace('-', '_')) and len(mirror.seen) == 1
+
+
+def test_weights_count_as_used_where_training_starts_and_not_where_they_are_listed(
+        download, inception_v3, cache):
+    download('inception_v3')
+    folder = str(cache / 'weights' / 'inception_v3')
+    os.utime(folder, (1000, 1000))
+    assert f'{folder}/inception_v3.ckpt' in download()
+    assert os.stat(folder).st_mtime == 1000
+    published_checkpoint('inception_v3', Start(), None)
+    assert os.stat(folder).st_mtime > 1000
 
 
 def test_weights_are_put_where_the_scripts_look_for_them(download, inception_v3, mirror, tmp_path):

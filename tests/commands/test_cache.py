@@ -3,10 +3,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
+from slimtune.storage.cache import write_record
+
 KEY = '0123456789abcdef' * 2
+RECORDS = ('agreement', 'feature_engines', 'trusted_modules')
 ARCHIVE = 'inception_v3_2016_08_28.tar.gz'
 
 
@@ -27,14 +31,14 @@ def full(tmp_path):
     write(cache / 'agreement' / (KEY + '.json'), used=1700000000)
     write(cache / ARCHIVE, 1000000, used=1300000000)
     write(cache / (ARCHIVE + '.part.json'))
-    write(cache / 'thesis.tar.gz')
-    write(cache / 'thesis' / 'chapter.json')
-    write(cache / 'features' / 'my-notes' / '0.npy')
-    write(cache / 'weights' / 'mine' / 'model.ckpt.index')
+    for name in OWN:
+        write(cache / name)
     return cache
 
 
-OWN = {'thesis.tar.gz', 'thesis/chapter.json', 'features/my-notes/0.npy', 'weights/mine/model.ckpt.index'}
+OWN = {'thesis.tar.gz', 'thesis/chapter.json', 'features/my-notes/0.npy', f'features/{KEY[::-1]}',
+       'weights/mine/model.ckpt.index', 'weights/mine2/mine2.ckpt-100.index', 'weights/my_model.h5',
+       f'other_program/{KEY * 2}.json'}
 
 
 def files(folder):
@@ -52,7 +56,7 @@ def test_the_cache_is_listed_the_last_used_first(said_by, full):
     assert rows[3][1:3] == ['lenet', '2.0'] and rows[3][3].startswith('2020-09-1')
     assert rows[5][1] == KEY + '-killed.part (unfinished)' and rows[6][1:3] == [ARCHIVE, '1.0']
     assert f'10.0 MB in {full}' in lines[7]
-    assert not re.search('thesis|mine|my-notes', ''.join(lines[2:7]))
+    assert len(lines) == 9, 'two of the head, five entries, their sum, a note'
 
 
 def test_clear_removes_all_that_slimtune_wrote_and_nothing_else(said_by, full):
@@ -79,6 +83,35 @@ def test_what_another_command_uses_is_kept(said_by, full):
     assert files(full) - OWN == {'features/%s/0.npy' % KEY}
     user.communicate()
     assert 'Removed 1 of 1' in run(said_by, full, '--clear')
+
+
+@pytest.mark.parametrize('kind', RECORDS)
+def test_each_kind_of_record_is_listed_and_removed(said_by, tmp_path, kind):
+    write_record(str(tmp_path), kind, KEY, {'line': 'x'})
+    assert re.search(f'{kind} +1 records', run(said_by, tmp_path))
+    assert 'Removed 1 of 1 entries' in run(said_by, tmp_path, '--clear')
+    assert files(tmp_path) == set()
+
+
+def test_clear_leaves_a_running_download_alone(said_by, mirror, cache):
+    mirror.files[ARCHIVE] = bytes(100000)
+    mirror.plan = [{'cut': 60000, 'stall': True}]
+    code = 'import sys; from slimtune.storage import archives, http; http.TIMEOUT = (60, 60); ' \
+           'http.fetch(archives.Archive(sys.argv[1]), sys.argv[2])'
+    downloading = subprocess.Popen([sys.executable, '-c', code, f'{mirror.url}/{ARCHIVE}', str(cache)])
+    part = cache / (ARCHIVE + '.part')
+    try:
+        while not part.exists() or part.stat().st_size < 50000:
+            assert downloading.poll() is None
+            time.sleep(0.02)
+        assert re.search(rf'archives +{re.escape(ARCHIVE)} .* now', run(said_by, cache))
+        assert f'kept: archives {ARCHIVE}' in run(said_by, cache, '--clear')
+        assert part.exists()
+    finally:
+        downloading.kill()
+        downloading.wait()
+    assert 'Removed 1 of 1 entries' in run(said_by, cache, '--clear')
+    assert not part.exists()
 
 
 def test_an_empty_cache_is_not_made(said_by, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from slimtune.features import cache, feed
 from slimtune.features.cache import compute, find, make_room
 from slimtune.images import input_pipeline
 from slimtune.images.model_input import Input
+from slimtune.storage import cache as storage_cache
 from slimtune.storage import locks
 
 GIB = 1 << 30
@@ -173,6 +175,41 @@ def test_a_second_command_waits_for_the_same_features(part_of, tmp_path, capsys)
     compute(part, str(tmp_path))
     assert time.time() - begun > 0.4
     assert 'Another command is computing the same features: waiting for it' in capsys.readouterr().out
+
+
+def test_a_second_training_waits_for_the_features_and_not_for_the_first_training(
+        part_of, tmp_path, monkeypatch, capsys):
+    part, read, reading, go_on = part_of(), input_pipeline.read, threading.Event(), threading.Event()
+
+    def slow(*words):
+        reading.set()
+        assert go_on.wait(60)
+        yield from read(*words)
+
+    monkeypatch.setattr(input_pipeline, 'read', slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(compute, part, str(tmp_path))
+        assert reading.wait(60)
+        second = pool.submit(compute, part, str(tmp_path))
+        try:
+            while 'waiting for it' not in capsys.readouterr().out:
+                assert not second.done()
+                time.sleep(0.02)
+        finally:
+            go_on.set()
+        used, reused = first.result(60)
+        try:
+            assert not reused and used.lock.excludes
+            assert second.result(20)[1], 'the first training still uses the features'
+        finally:
+            used.lock.release()
+
+
+def test_without_any_folder_to_write_to_the_next_step_is_printed(part_of, monkeypatch, said_of_fits):
+    monkeypatch.setattr(storage_cache, '_fallback', [])
+    monkeypatch.setattr(tempfile, 'tempdir', '/proc/none')
+    with pytest.raises(UserError, match='features cannot be kept anywhere: add --cache-dir FOLDER or'):
+        said_of_fits([part_of()], '/proc/x')
 
 
 def test_where_there_are_no_locks_it_goes_on(part_of, tmp_path, monkeypatch):

@@ -59,6 +59,15 @@ def test_waiting_ends_with_the_other_process(tmp_path):
     assert locks.acquire(str(tmp_path), wait=True) is not None and time.monotonic() - begun > 0.2
 
 
+def test_a_lock_that_is_given_away_while_it_is_shared_is_waited_for(tmp_path):
+    lock = locks.acquire(str(tmp_path))
+    locks.fcntl.flock(lock._descriptor, locks.fcntl.LOCK_UN)        # as flock may do before it shares
+    threading.Timer(0.3, holder(tmp_path).communicate).start()
+    lock.share()
+    assert lock.excludes and locks.acquire(str(tmp_path)) is None
+    assert locks.acquire(str(tmp_path), shared=True) is not None
+
+
 def test_only_a_lock_file_is_made(tmp_path):
     with pytest.raises(FileNotFoundError):
         locks.acquire(str(tmp_path / 'none'))
