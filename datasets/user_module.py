@@ -55,7 +55,7 @@ def split(entry, split_name, dataset_dir, file_pattern=None, reader=None):
     if not paths:
         raise UserError(f'no {", ".join(patterns)}, the files that {path} expects')
     counts, channels = shards.count(shards.complete(paths))
-    names = dataset.labels_to_names or {}
+    names = getattr(dataset, 'labels_to_names', None) or {}
     class_names = [names.get(label, f'class {label}') for label in range(dataset.num_classes)]
     per_class = shards.by_label(counts, len(class_names), entry.name)
     dataset_factory.compare(dataset.num_samples, sum(per_class), entry.name, split_name)

@@ -1,13 +1,12 @@
 """`slimtune predict`: predicts the classes of images."""
-import csv
 import json
-import types
 
 import numpy as np
 
 from slimtune import options
 from slimtune.errors import UsageError, UserError
 from slimtune.inference import predict
+from slimtune.storage import csv_file
 from slimtune.terminal import data, result
 
 
@@ -45,9 +44,7 @@ def write_text(rows, class_names, k):
 
 def write_csv(rows, class_names, k):
     """The columns file, prediction_1, probability_1, … to k, error."""
-    # \r\n: csv quotes what its line end holds, and a file name may hold either; a line ends in \n all the
-    # same.
-    table = csv.writer(types.SimpleNamespace(write=lambda row: data(row[:-2])), lineterminator='\r\n')
+    table = csv_file.writer(lambda row: data(row[:-1]))
     columns = [name for n in range(1, k + 1) for name in (f'prediction_{n}', f'probability_{n}')]
     table.writerow(['file', *columns, 'error'])
     for path, probabilities, error in rows:

@@ -4,7 +4,6 @@ predictions.csv is for people: a row an image. probabilities.npz is for programs
 it instead of running the net again.
 """
 import contextlib
-import csv
 import dataclasses
 import zipfile
 from typing import List
@@ -12,6 +11,7 @@ from typing import List
 import numpy as np
 
 from slimtune.errors import UserError
+from slimtune.storage import csv_file
 
 CSV_HEADER = ['file', 'label', 'prediction', 'probability', 'correct']
 
@@ -59,7 +59,7 @@ def write_csv(path, predictions, class_names):
     """Writes predictions.csv: a row an image, the mistakes first, the most probable ones at the top."""
     order = np.lexsort((-predictions.probabilities, predictions.correct))       # then as in the records
     with open(path, 'w', encoding='utf-8', newline='') as f:
-        rows = csv.writer(f, lineterminator='\n')
+        rows = csv_file.writer(f.write)
         rows.writerow(CSV_HEADER)
         for n in order:
             rows.writerow([_text(predictions.file_names[n]), class_names[predictions.labels[n]],

@@ -48,7 +48,7 @@ def _reach(ops, neighbours):
     return found
 
 
-def hangs_on(tensor, variables):
+def depends_on(tensor, variables):
     """Whether the tensor is computed from any of the variables."""
     return bool(_before([tensor.op]) & {v.op for v in variables})
 

@@ -215,6 +215,23 @@ class Machines:
     quantize_delay: int = option(-1, 'Step at which quantized training begins.', only=(-1,))
 
 
+# What several commands need of a checkpoint
+
+def _image_size(slim=True):
+    return option(None, 'Side of the input images in pixels. Default: as in training, else that of the net.',
+                  slim=slim, least=1, most=PIXELS)
+
+
+def _label_path():
+    return option(None, 'label.txt or labels.txt with the class names.', slim=False, kind='path')
+
+
+def _moving_averages(verb, slim=True):
+    return option(
+        None, f'{verb} the moving averages of the weights (0: the weights). With a folder: the averages, '
+        'where the checkpoint has them.', slim=slim, least=0, most=1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Checkpoint to evaluate, and the metrics."""
@@ -229,13 +246,9 @@ class Evaluation:
         folder=64, least=1, most=IMAGES)
     max_num_batches: int = option(
         None, 'Stop after N batches. Default: every image, once.', least=1, most=STEPS)
-    eval_image_size: int = option(
-        None, 'Side of the input images in pixels. Default: as in training, else that of the net.',
-        least=1, most=PIXELS)
-    moving_average_decay: float = option(
-        None, 'Evaluate the moving averages of the weights (0: the weights). With a folder: the averages, '
-        'where the checkpoint has them.', least=0, most=1)
-    label_path: str = option(None, 'label.txt or labels.txt with the class names.', slim=False, kind='path')
+    eval_image_size: int = _image_size()
+    moving_average_decay: float = _moving_averages('Evaluate')
+    label_path: str = _label_path()
     top_k: int = option(
         5, 'Also report top-K accuracy: the label is among the K most probable classes.',
         slim=False, least=1, most=IMAGES)
@@ -253,16 +266,12 @@ class Export:
         None, 'Folder for the exported files. Default: FOLDER/export.', slim=False, kind='path')
     output_file: str = option(
         '', "Write slim's graph without weights to this file, and nothing else.", kind='path')
-    image_size: int = option(
-        None, 'Side of the input images in pixels. Default: as in training, else that of the net.',
-        least=1, most=PIXELS)
+    image_size: int = _image_size()
     eval_image_size: int = option(None, 'The same as --image-size.', slim=False, least=1, most=PIXELS)
     batch_size: int = option(
         None, 'Fixed batch size of the graph (with --output-file). Default: any.', least=1, most=IMAGES)
-    moving_average_decay: float = option(
-        None, 'Export the moving averages of the weights (0: the weights). With a folder: the averages, '
-        'where the checkpoint has them.', slim=False, least=0, most=1)
-    label_path: str = option(None, 'label.txt or labels.txt with the class names.', slim=False, kind='path')
+    moving_average_decay: float = _moving_averages('Export', slim=False)
+    label_path: str = _label_path()
     is_training: bool = option(False, 'Write the training graph (with --output-file).')
     final_endpoint: str = option(
         None, 'Last end point of the graph (with --output-file). Default: all of the net.')
@@ -277,16 +286,12 @@ class Prediction:
     """Checkpoint for prediction, and the output format."""
     checkpoint_path: str = option(
         None, 'Exported folder, train folder or checkpoint. Also the first word.', slim=False, kind='path')
-    eval_image_size: int = option(
-        None, 'Side of the input images in pixels. Default: as in training, else that of the net.',
-        slim=False, least=1, most=PIXELS)
-    label_path: str = option(None, 'label.txt or labels.txt with the class names.', slim=False, kind='path')
+    eval_image_size: int = _image_size(slim=False)
+    label_path: str = _label_path()
     labels_offset: int = option(
         0, 'Number of leading classes in the label file that the checkpoint lacks. 1 skips the background '
         'class of ImageNet.', slim=False, least=0, most=IMAGES)
-    moving_average_decay: float = option(
-        None, 'Use the moving averages of the weights (0: the weights). With a folder: the averages, where '
-        'the checkpoint has them.', slim=False, least=0, most=1)
+    moving_average_decay: float = _moving_averages('Use', slim=False)
     top_k: int = option(5, 'Number of classes to list per image.', slim=False, least=1, most=IMAGES)
     batch_size: int = option(64, 'Batch size: images per step.', slim=False, least=1, most=IMAGES)
     csv: bool = option(False, 'Print the predictions as CSV.', slim=False)

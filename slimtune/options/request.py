@@ -4,25 +4,8 @@ import dataclasses
 import enum
 
 from slimtune.errors import UsageError
+from slimtune.options import groups
 from slimtune.options.fields import flag, value_of
-from slimtune.options.groups import (
-    Cache,
-    CacheContents,
-    Convert,
-    Data,
-    Download,
-    Engine,
-    Evaluation,
-    Export,
-    Machines,
-    Net,
-    Optimizer,
-    Prediction,
-    Run,
-    Schedule,
-    Start,
-    Terminal,
-)
 from slimtune.options.run_file import RunFile, load_run
 
 
@@ -45,26 +28,30 @@ class Command:
 
 
 COMMANDS = {
-    'convert': Command('Convert a folder of images to TFRecords.', (Convert, Terminal),
+    'convert': Command('Convert a folder of images to TFRecords.', (groups.Convert, groups.Terminal),
                        first='tensorflow_data_dir', example='slimtune convert -t pic'),
     'train': Command('Fine-tune a net on images.',
-                     (Data, Net, Start, Run, Schedule, Optimizer, Cache, Engine, Machines, Terminal),
+                     (groups.Data, groups.Net, groups.Start, groups.Run, groups.Schedule, groups.Optimizer,
+                      groups.Cache, groups.Engine, groups.Machines, groups.Terminal),
                      first='dataset_dir', example='slimtune train pic --model mobilenet_v1_025'),
-    'eval': Command('Evaluate a net on held-out images.', (Evaluation, Data, Net, Engine, Terminal),
+    'eval': Command('Evaluate a net on held-out images.',
+                    (groups.Evaluation, groups.Data, groups.Net, groups.Engine, groups.Terminal),
                     first='checkpoint_path',
                     reads_run=True, defaults={'dataset_split_name': ('test', 'validation')},
                     example='slimtune eval pic_mobilenet_v1_025'),
     'export': Command('Export a net with its weights, class names and preprocessing.',
-                      (Export, Data, Net, Terminal), first='checkpoint_path', reads_run=True,
+                      (groups.Export, groups.Data, groups.Net, groups.Terminal),
+                      first='checkpoint_path', reads_run=True,
                       defaults={'dataset_split_name': ('validation', 'validation')},
                       example='slimtune export pic_mobilenet_v1_025'),
-    'predict': Command('Classify images.', (Prediction, Net, Engine, Terminal), first='checkpoint_path',
+    'predict': Command('Classify images.',
+                       (groups.Prediction, groups.Net, groups.Engine, groups.Terminal), first='checkpoint_path',
                        rest='images', reads_run=True,
                        example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
-    'nets': Command('List the nets.', (Terminal,), example='slimtune nets'),
-    'download': Command('Download published weights and data sets.', (Download, Terminal),
+    'nets': Command('List the nets.', (groups.Terminal,), example='slimtune nets'),
+    'download': Command('Download published weights and data sets.', (groups.Download, groups.Terminal),
                         first='dataset_name', example='slimtune download inception_v3'),
-    'cache': Command('List what the cache holds, and remove it.', (CacheContents, Terminal),
+    'cache': Command('List what the cache holds, and remove it.', (groups.CacheContents, groups.Terminal),
                      example='slimtune cache --max-size 5'),
 }
 #: The options that eval, export and predict take from run.json.

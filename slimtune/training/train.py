@@ -7,7 +7,7 @@ from slimtune.checkpoints import checkpoint
 from slimtune.checkpoints.checkpoint import Checkpoint, restore
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
-from slimtune.features.cut import IMAGES, hangs_on
+from slimtune.features.cut import IMAGES, depends_on
 from slimtune.features.feed import TrainingData, TrainingGraph, prepare
 from slimtune.features.linear_probe import TooFewImages, choose_weight_decay
 from slimtune.images import input_pipeline
@@ -75,7 +75,7 @@ def train(options):
         trained = variables_to_train(scopes)
         # Training cannot change the decay of frozen weights and the cross entropy of a frozen head.
         every_loss = cross_entropies + tf.losses.get_regularization_losses()
-        total_loss = tf.add_n([loss for loss in every_loss if not frozen or hangs_on(loss, trained)])
+        total_loss = tf.add_n([loss for loss in every_loss if not frozen or depends_on(loss, trained)])
         accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), image_labels), tf.float32))
 
         # Optimizer

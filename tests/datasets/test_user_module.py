@@ -45,6 +45,14 @@ def test_a_copy_of_slims_flowers_works_unchanged(module, write, tmp_path, said, 
         dataset_factory.get_dataset('mine', 'test', str(tmp_path))
 
 
+def test_classes_that_a_module_does_not_name_have_numbers(module, tmp_path, write):
+    text = OF_2020.replace(', labels_to_names=labels_to_names)', ')')
+    assert text != OF_2020
+    write('mine_train_00000-of-00001.tfrecord', [0, 1])
+    dataset = dataset_factory.get_dataset(dataset_factory.load_module(module(text)), 'train', str(tmp_path))
+    assert dataset.class_names == ['class 0', 'class 1']
+
+
 def test_a_users_module_has_the_splits_that_it_has_files_for(module, tmp_path, write):
     name = dataset_factory.load_module(module(OF_2020))
     write('mine_train_00000-of-00001.tfrecord', [0, 1])
