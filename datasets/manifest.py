@@ -40,7 +40,7 @@ class Shard:
 @dataclasses.dataclass(frozen=True)
 class Split:
     """A part of a data set. images: their number. per_class: their number by label."""
-    images: int
+    images: int = json_file.renamed('pictures')     # as version 0.1.0 wrote it
     per_class: List[int]
     shards: List[Shard]
 
