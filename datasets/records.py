@@ -82,7 +82,7 @@ def places(path, most):
 
 
 def read(path, start, stop):
-    """The bytes of a record of which `places` gave start and end. Raises UserError where they were changed."""
+    """The Example's bytes in a record. start, stop: of `places`. Raises UserError where they were changed."""
     with open(path, 'rb') as f:
         f.seek(start)
         data = f.read(stop - start + _FOOTER)
@@ -185,7 +185,7 @@ def writer(path):
 
 
 def _masked(data):
-    """TFRecord's checksum of bytes, 4 bytes: CRC-32C, rotated and shifted, so that data may hold checksums."""
+    """TFRecord's checksum, 4 bytes: CRC-32C, rotated and shifted, so that data may hold checksums."""
     crc = google_crc32c.value(data)
     return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff)
 

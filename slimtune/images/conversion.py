@@ -133,7 +133,7 @@ def prepare(folder, name=None):
     if is_current(folder):
         return manifest.load(folder)
     options = Convert(tensorflow_data_dir=folder, dataset_name=name)
-    if written and (written.source != '.' or not image_folder.class_folders(folder)):
+    if written and not _images_of(written, folder):
         for split in written.splits:
             written.shards(split, folder)       # raises for the one that is damaged
     elif written:
@@ -150,21 +150,36 @@ def prepare(folder, name=None):
 
 
 def is_current(folder):
-    """Whether `folder` holds whole records, and its images, if it has any, are still those of the records."""
+    """Whether `folder` holds whole records, and its images, if it has any, are still those of the records.
+
+    Raises UserError for a damaged manifest only: images that could not be converted are changed ones.
+    """
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
     written = manifest.load(folder)
     if written is None:
         return False
+    if not written.is_whole(folder):
+        return False
     try:
-        for split in written.splits:
-            written.shards(split, folder)
+        images = _images_of(written, folder)
     except UserError:
         return False
-    if written.source != '.' or not image_folder.class_folders(folder):
-        return True
-    return image_folder.fingerprint(image_folder.find(folder, folder)[0]) == written.fingerprint
+    return not images or image_folder.fingerprint(images) == written.fingerprint
+
+
+def _images_of(written, folder):
+    """The images in `folder` from which its records can be made again: Candidates, [] where there are none.
+
+    written: the folder's Manifest. Raises UserError where `folder` cannot be converted.
+    """
+    if written.source != '.':
+        return []
+    try:
+        return image_folder.find(folder, folder)[0]
+    except image_folder.NoImages:
+        return []
 
 
 def _check_options(options):
