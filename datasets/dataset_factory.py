@@ -1,11 +1,10 @@
 """Finds a data set by its name: `get_dataset` has slim's signature and returns what slim's provider takes.
 
-A data set is a folder that `slimtune convert` wrote, whose manifest describes it; a module of this package
-that registers itself; the user's own module (`load_module`); or simply shards of the expected names beside a
-label file.
+A data set is a folder that `slimtune convert` wrote, whose manifest describes it; a module of
+datasets/published, which registers itself; the user's own module (`load_module`); or simply shards of the
+expected names beside a label file.
 """
 import dataclasses
-import importlib
 import os
 
 from slimtune.datasets import labels, manifest, published_data, shards
@@ -62,10 +61,8 @@ def register_module(name, module):
 
 
 def registered():
-    """The registered data sets by name; on first use guangdong and the published ones register themselves."""
-    from slimtune.datasets import guangdong  # noqa: F401
-    for module in published_data.names():
-        importlib.import_module(f'slimtune.datasets.published.{module}')
+    """The registered data sets by name; those of datasets/published register themselves on first use."""
+    published_data.modules()
     return _registered
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from typing import Dict, List, Optional
 
 from slimtune.datasets import labels
@@ -40,7 +41,7 @@ class Shard:
 @dataclasses.dataclass(frozen=True)
 class Split:
     """A part of a data set. images: their number. per_class: their number by label."""
-    images: int
+    images: int = json_file.renamed('pictures')     # as version 0.1.0 wrote it
     per_class: List[int]
     shards: List[Shard]
 
@@ -88,9 +89,20 @@ class Manifest:
             if size != shard.bytes:
                 problem = ('gone' if size is None else 'empty' if not size else
                            f'{size} bytes long where {NAME} states {shard.bytes}')
-                raise UserError(f'{path} is {problem}: {REMEDY}')
+                remedy = REMEDY if self.source else (
+                    f'slimtune download {self.name} --dataset-dir {shlex.quote(folder)} downloads it again')
+                raise UserError(f'{path} is {problem}: {remedy}')
             paths.append(path)
         return paths
+
+    def is_whole(self, folder):
+        """Whether the shards of all splits are there, each of the stated size."""
+        try:
+            for split in self.splits:
+                self.shards(split, folder)
+        except UserError:
+            return False
+        return True
 
     def generation(self, split):
         """A text that changes when the records of a split do; '' if an earlier version wrote no checksums."""

@@ -1,7 +1,7 @@
-"""The published data sets: one module each in slimtune.datasets.published, which is all there is to add.
+"""The data sets with a name: one module each in slimtune.datasets.published, which is all there is to add.
 
-Such a module registers its name, classes and splits (dataset_factory.register) and defines RELEASE, a
-Release: where its archives are, how to read them, and which net to train first.
+Such a module registers its name, classes and splits (dataset_factory.register). Where it defines RELEASE, a
+Release, it can be downloaded: where its archives are, how to read them, and which net to train first.
 """
 import collections
 import importlib
@@ -26,14 +26,20 @@ PublishedImage = collections.namedtuple('PublishedImage', 'label name read featu
 PublishedImage.__new__.__defaults__ = (None,)
 
 
+def modules():
+    """The modules of the data sets with a name: {name: module}, sorted. Importing one registers it."""
+    found = sorted(name for _, name, _ in pkgutil.iter_modules(published.__path__))
+    return {name: importlib.import_module(f'{published.__name__}.{name}') for name in found}
+
+
 def names():
-    """The names of the published data sets, sorted. Imports none of them."""
-    return sorted(module for _, module, _ in pkgutil.iter_modules(published.__path__))
+    """The names of the data sets that can be downloaded, sorted."""
+    return [name for name, module in modules().items() if hasattr(module, 'RELEASE')]
 
 
 def release(name):
-    """The Release of a published data set."""
-    return importlib.import_module(f'{published.__name__}.{name}').RELEASE
+    """The Release of a data set of `names`."""
+    return modules()[name].RELEASE
 
 
 def png(planes, size):

@@ -81,6 +81,17 @@ def places(path, most):
             raise UserError(f'{path} is damaged: convert the images again') from e
 
 
+def read(path, start, stop):
+    """The Example's bytes in a record. start, stop: of `places`. Raises UserError where they were changed."""
+    with open(path, 'rb') as f:
+        f.seek(start)
+        data = f.read(stop - start + _FOOTER)
+    record, checksum = data[:stop - start], data[stop - start:]
+    if _masked(record) != checksum:
+        raise UserError(f'{path} is damaged: convert the images again')
+    return record
+
+
 def spread(items, count):
     """Returns at most `count` of a list's items, evenly spaced, in their order."""
     if len(items) <= count:
@@ -174,7 +185,7 @@ def writer(path):
 
 
 def _masked(data):
-    """TFRecord's checksum of bytes: CRC-32C, rotated and shifted: a checksum of checksums is safe then."""
+    """TFRecord's checksum, 4 bytes: CRC-32C, rotated and shifted, so that data may hold checksums."""
     crc = google_crc32c.value(data)
     return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff)
 

@@ -58,7 +58,7 @@ def check_image_size(net, size, single=True):
     if size < net.smallest or (single and net.largest and size > net.largest):
         sides = f'{net.smallest} to {net.largest}' if net.largest else f'at least {net.smallest}'
         raise UserError(f'{net.name} takes no images of {size}x{size}: '
-                        f'its sides are {sides}, usually {net.image_size}')
+                        f'image sides of {sides} pixels, usually {net.image_size}')
 
 
 def _function(record, function_name, **arguments):

@@ -197,8 +197,9 @@ def run():
     finished first."""
     def stop(number, frame):
         raise KeyboardInterrupt
-    for number in (signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)):
-        signal.signal(number, stop)
+    for number in machine.stop_signals():
+        if number != signal.SIGINT:     # Python does that, and not in a background job that ignores it
+            signal.signal(number, stop)
     # Data on standard output is UTF-8 whatever the locale says, and a file name keeps its bytes.
     sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')
     sys.stderr.reconfigure(errors='backslashreplace')

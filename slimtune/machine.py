@@ -1,6 +1,7 @@
 """What the process may use: cores and memory, with the limits of a container, and installed packages."""
 import os
 import re
+import signal
 import sys
 
 _CGROUP = '/sys/fs/cgroup'
@@ -93,3 +94,11 @@ def _own_folders(name):
     own = [path.lstrip('/') for _, controllers, path in rows if controllers == '' and not controller
            or controller in controllers.split(',')]
     return [os.path.join(root, path) for path in own] + [root]
+
+
+def stop_signals():
+    """The numbers of the signals that ask a command to stop. Under nohup, that of a closed terminal is not
+    among them."""
+    hangup = getattr(signal, 'SIGHUP', None)
+    ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [hangup])

@@ -15,6 +15,8 @@ import time
 
 from absl import flags, logging
 
+from slimtune import machine
+
 _PIPED_WIDTH = 1000     # columns of a table in a pipe: no cell is folded
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -215,8 +217,7 @@ def stopping():
         # Not print: this may interrupt a print, and printing inside it would fail.
         os.write(2, b'Stopping after this step; saving.\n')
 
-    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-    before = [(number, signal.signal(number, request_stop)) for number in numbers]
+    before = [(number, signal.signal(number, request_stop)) for number in machine.stop_signals()]
     try:
         yield stop
     finally:

@@ -31,3 +31,11 @@ def test_a_containers_share_counts(tmp_path, monkeypatch, files, cores, memory):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(64)), raising=False)
     assert machine.cores() == cores
     assert machine.memory() == (memory or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
+
+
+def test_under_nohup_a_closed_terminal_is_no_reason_to_stop():
+    program = 'import signal; from slimtune import machine; print(signal.SIGHUP in machine.stop_signals())'
+    for word, expected in (([], b'True'), (['nohup'], b'False')):
+        printed = subprocess.run([*word, sys.executable, '-c', program], stdout=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True).stdout
+        assert printed.split() == [expected]

@@ -1,1 +1,4 @@
-"""The data sets that are published, one module each: classes, archives with their checksums, reader."""
+"""The data sets that everybody knows by name, one module each, which registers itself: classes and splits.
+
+One with a RELEASE (archives with their checksums, reader) can be downloaded: see published_data.
+"""

@@ -60,7 +60,7 @@ def convert(options):
     name = options.dataset_name or image_folder.default_name(source)
     atomic.settle(output)
     before = _manifest_of(output, source, name)
-    _refuse_unlisted_shards(output, name, before)
+    _refuse_unlisted_shards(output, source, name, before)
     order = labels.in_folder(output, before) or (labels.in_folder(source) if output != source else None) or []
 
     # Every image, decoded
@@ -71,7 +71,7 @@ def convert(options):
                   for image in images]
     if not any(image.split == 'train' for image in images):
         raise UserError(f'no usable image to train on in {source}: '
-                        f'{conversion_report.first_reasons(left_out)}')
+                        f'{conversion_report.first_reasons(left_out, source)}')
 
     # The classes
     classes = _classes(order, bool(before), candidates, images, source)
@@ -86,7 +86,7 @@ def convert(options):
             splits[split] = _write_split(exchange, name, split, chosen, classes, options, left_out)
         if not splits['train'].images:
             raise UserError('no image to train on could be stored: '
-                            f'{conversion_report.first_reasons(left_out)}')
+                            f'{conversion_report.first_reasons(left_out, source)}')
         written = manifest.Manifest(
             name=name, classes=classes, splits=splits,
             channels=max(image.metadata.channels for image in images), left_out=left_out, seed=options.seed,
@@ -133,7 +133,7 @@ def prepare(folder, name=None):
     if is_current(folder):
         return manifest.load(folder)
     options = Convert(tensorflow_data_dir=folder, dataset_name=name)
-    if written and (written.source != '.' or not image_folder.class_folders(folder)):
+    if written and not _images_of(written, folder):
         for split in written.splits:
             written.shards(split, folder)       # raises for the one that is damaged
     elif written:
@@ -150,21 +150,36 @@ def prepare(folder, name=None):
 
 
 def is_current(folder):
-    """Whether `folder` holds whole records, and its images, if it has any, are still those of the records."""
+    """Whether `folder` holds whole records, and its images, if it has any, are still those of the records.
+
+    Raises UserError for a damaged manifest only: images that could not be converted are changed ones.
+    """
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
     written = manifest.load(folder)
     if written is None:
         return False
+    if not written.is_whole(folder):
+        return False
     try:
-        for split in written.splits:
-            written.shards(split, folder)
+        images = _images_of(written, folder)
     except UserError:
         return False
-    if written.source != '.' or not image_folder.class_folders(folder):
-        return True
-    return image_folder.fingerprint(image_folder.find(folder, folder)[0]) == written.fingerprint
+    return not images or image_folder.fingerprint(images) == written.fingerprint
+
+
+def _images_of(written, folder):
+    """The images in `folder` from which its records can be made again: Candidates, [] where there are none.
+
+    written: the folder's Manifest. Raises UserError where `folder` cannot be converted.
+    """
+    if written.source != '.':
+        return []
+    try:
+        return image_folder.find(folder, folder)[0]
+    except image_folder.NoImages:
+        return []
 
 
 def _check_options(options):
@@ -176,23 +191,28 @@ def _check_options(options):
                         'it is part of file names')
 
 
+def _elsewhere(source):
+    """The remedy that leaves a folder as it is: a whole command, because train converts too."""
+    return f'{conversion_report.command(source)} --output-dir FOLDER'
+
+
 def _manifest_of(output, source, name):
     """The manifest of what `output` holds, or None. Raises UserError if it was not made from these images."""
     if not os.path.isdir(output):
         return None
-    written = manifest.load(output, f'choose another --output-dir, or delete {manifest.NAME} and its shards')
+    elsewhere = _elsewhere(source)
+    written = manifest.load(output, f'{elsewhere}, or delete {manifest.NAME} and its shards')
     if written and written.source == '':
-        raise UserError(f'{output} holds the data set {written.name}, which was downloaded: choose another '
-                        '--output-dir')
+        raise UserError(f'{output} holds the data set {written.name}, which was downloaded: {elsewhere}')
     if written and written.name != name:
         if os.path.realpath(os.path.join(output, written.source)) != os.path.realpath(source):
-            raise UserError(f'{output} holds the data set {written.name}, made from other images: choose '
-                            'another --output-dir')
+            raise UserError(f'{output} holds the data set {written.name}, made from other images: '
+                            f'{elsewhere}')
         say(f'{name} replaces {written.name}, made from the same images.')
     return written
 
 
-def _refuse_unlisted_shards(output, name, before):
+def _refuse_unlisted_shards(output, source, name, before):
     """Raises UserError where shards of this name lie in `output` that its manifest does not list.
 
     slimtune may not have written them, and beside new ones they would be read with them.
@@ -202,8 +222,7 @@ def _refuse_unlisted_shards(output, name, before):
                 if manifest.is_shard_name(name, file) and file not in listed]
     if unlisted:
         raise UserError(f'{output} holds {len(unlisted)} files that no {manifest.NAME} lists '
-                        f'({conversion_report.listed(unlisted, 2)}): move them away, or choose another '
-                        '--output-dir or --dataset-name')
+                        f'({conversion_report.listed(unlisted, 2)}): move them away, or {_elsewhere(source)}')
 
 
 def _replaced(output, before):
@@ -308,10 +327,9 @@ def _classes(order, own, candidates, images, source):
         raise UserError(f'only one class in {source} ({classes[0]}): there is nothing to tell apart')
     if order and not own and not with_images.intersection(order):
         raise UserError(f'the label file names {conversion_report.listed(order, 3)}, but the class folders '
-                        f'are {conversion_report.listed(new, 3)}: move it away, or choose another '
-                        '--output-dir')
+                        f'are {conversion_report.listed(new, 3)}: move it away')
     if order and new:
-        say(f'New classes, put behind those of the label file: {conversion_report.listed(new)}')
+        say(f'New classes, added after those of the label file: {conversion_report.listed(new)}')
     gone = [label for label in order if label not in with_images]
     if gone:
         warn(f'no images for classes of the label file: {conversion_report.listed(gone)}. They keep their '

@@ -1,6 +1,7 @@
 """What convert reports: images per class and split, what was left out and why, and what looks wrong."""
 import collections
 import os
+import shlex
 
 from slimtune.datasets import labels, manifest
 from slimtune.terminal import say, table, warn
@@ -79,10 +80,15 @@ def report_similar_names(candidates, source):
             warn(f'classes that differ in capital letters only: {listed(group)}')
 
 
-def first_reasons(left_out):
-    """Why there is no image to train on. left_out: manifest.LeftOuts."""
+def command(source):
+    """The command that converts the images in the folder `source`."""
+    return f'slimtune convert {shlex.quote(source)}'
+
+
+def first_reasons(left_out, source):
+    """Why there is no image to train on in the folder `source`. left_out: manifest.LeftOuts."""
     if not left_out:
-        return 'all were held out for validation; lower --validation-fraction'
+        return f'all were held out for validation: {command(source)} --validation-fraction 0'
     return 'left out: ' + listed([f'{one.file} ({one.why})' for one in left_out], 3)
 
 

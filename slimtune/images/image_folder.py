@@ -18,6 +18,10 @@ _OURS = ('run.json', 'model.json', 'checkpoint', manifest.NAME)
 Candidate = collections.namedtuple('Candidate', 'path name split label size time')
 
 
+class NoImages(UserError):
+    """A folder without a single image in a class folder."""
+
+
 def default_name(source):
     """A data set's name, from its folder's."""
     return re.sub(r'\W+', '_', _text(os.path.basename(os.path.abspath(source)))).strip('_') or 'images'
@@ -27,7 +31,7 @@ def find(source, output):
     """The files that may be images: (Candidates sorted by name, the splits given, [(what is passed over,
     why), ...]).
 
-    Raises UserError where there are no class folders, or where `output` lies among the images.
+    Raises NoImages where no class folder holds any, UserError where `output` lies among the images.
     """
     if not os.path.isdir(source):
         raise UserError(f'no folder {source}: give the folder that holds a folder of images for every class')
@@ -52,7 +56,7 @@ def find(source, output):
         without = os.path.join(source, 'CLASS', '*.jpg')
         loose = len(_loose(source))
         found = f'{loose} images directly in {source}' if loose else 'no image'
-        raise UserError(f'no class folders in {source}: expected {with_splits} or {without}, found {found}')
+        raise NoImages(f'no class folders in {source}: expected {with_splits} or {without}, found {found}')
     return sorted(candidates, key=lambda one: one.name), list(splits), passed
 
 

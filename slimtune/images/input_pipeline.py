@@ -118,7 +118,7 @@ def sample_encoded(dataset, count):
 
     The same images every time; fewer where the split has fewer. The labels of at most SAMPLED_FROM records in
     SAMPLED_SHARDS shards are read, one shard open at a time, so that a thousand shards cost no more than a
-    few.
+    few. Raises UserError for a record that is damaged.
     """
     shards = records.spread(dataset.data_sources, max(count, SAMPLED_SHARDS))
     places = collections.defaultdict(list)      # label: [(shard, where its record begins, where it ends)]
@@ -135,10 +135,11 @@ def sample_encoded(dataset, count):
 
 
 def _encoded(shard, start, stop):
-    with open(shard, 'rb') as f:
-        f.seek(start)
-        example = tf.train.Example.FromString(f.read(stop - start))
-    return example.features.feature['image/encoded'].bytes_list.value[0]
+    example = tf.train.Example.FromString(records.read(shard, start, stop))
+    images = example.features.feature['image/encoded'].bytes_list.value
+    if not images:
+        raise UserError(f'{shard} has a record without image/encoded: convert the images again')
+    return images[0]
 
 
 def check_labels(dataset, labels_offset):

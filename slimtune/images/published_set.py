@@ -1,6 +1,7 @@
 """A published data set becomes records, label files and a manifest; whole, or not at all."""
 import functools
 import os
+import re
 
 from slimtune import __version__
 from slimtune.datasets import labels, manifest, published_data, records, split_writer
@@ -58,7 +59,7 @@ def _write(name, release, contents, folder):
     make = split_writer.example_or_reason(lambda image: _example(image, contents.class_names))
     splits, left_out, channels = {}, [], 1
     with atomic.exchange(folder) as exchange:
-        exchange.remove([file for file in labels.FILES if os.path.exists(os.path.join(folder, file))])
+        exchange.remove(_replaced(release, folder))
         for file in _shard_names(release):
             exchange.path(file)         # raises for a file of the user's, before the work
         for split, (pattern, num_shards) in release.shards.items():
@@ -100,14 +101,34 @@ def _shard_names(release):
             for pattern, total in release.shards.values() for number in range(total)]
 
 
+def _replaced(release, folder):
+    """The names of the files in `folder` that are written again: those of a damaged download, label files.
+
+    Shards of other names than this data set's are not among them, whatever the manifest lists.
+    """
+    patterns = [re.escape(pattern).replace(re.escape('%05d'), r'\d{5}')
+                for pattern, _ in release.shards.values()]
+    written = manifest.load(folder)
+    shards = [shard.name for split in written.splits.values() for shard in split.shards
+              if any(re.fullmatch(pattern, shard.name) for pattern in patterns)] if written else []
+    files = list(manifest.DESCRIPTION_FILES) + shards if written else labels.FILES
+    return [file for file in files if os.path.isfile(os.path.join(folder, file))]
+
+
 def _is_complete(name, release, folder):
-    """Whether the folder holds the data set, which is reported. Raises UserError for another data set."""
+    """Whether the folder holds the whole data set, which is reported.
+
+    Raises UserError for another data set, and for a damaged one that was made from images.
+    """
     if not os.path.isdir(folder):
         return False
     atomic.settle(folder)
     written = manifest.load(folder, f'choose another --dataset-dir, or delete {manifest.NAME} and its shards')
     if written and written.name != name:
         raise UserError(f'{folder} holds the data set {written.name}: choose another --dataset-dir')
+    if written and not written.source and not written.is_whole(folder):
+        say(f'{folder} has lost records of {name}: downloading it again')
+        return False
     if written:
         for split in written.splits:
             written.shards(split, folder)

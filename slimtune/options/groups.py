@@ -7,7 +7,6 @@ word is a folder (see `request.understand`).
 """
 import dataclasses
 
-from slimtune.datasets import published_data
 from slimtune.options.fields import option
 
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
@@ -302,8 +301,8 @@ class Prediction:
 class Download:
     """Weights or data set to download."""
     dataset_name: str = option(
-        None, f'A data set ({", ".join(published_data.names())}) or a net, for its published weights. Also '
-        'the first word. Default: list what can be downloaded.')
+        None, 'A data set, or a net for its published weights. Also the first word. Default: list what can '
+        'be downloaded.')
     dataset_dir: str = option(None, 'Folder for the TFRecords of a data set. Default: ./NAME.', kind='path')
     output_dir: str = option(
         None, 'Also copy the weights to this folder, as NET.ckpt. Default: only to the cache.',

@@ -46,8 +46,7 @@ COMMANDS = {
                       example='slimtune export pic_mobilenet_v1_025'),
     'predict': Command('Classify images.',
                        (groups.Prediction, groups.Net, groups.Engine, groups.Terminal),
-                       first='checkpoint_path',
-                       rest='images', reads_run=True,
+                       first='checkpoint_path', rest='images', reads_run=True,
                        example='slimtune predict pic_mobilenet_v1_025 image.jpg'),
     'nets': Command('List the nets.', (groups.Terminal,), example='slimtune nets'),
     'download': Command('Download published weights and data sets.', (groups.Download, groups.Terminal),
@@ -130,7 +129,7 @@ def understand(command, typed, words):
         typed[row.first] = value_of(command_options(command)[row.first], words.pop(0))
     elif words and row.rest is None:
         raise UsageError(f'{words[0]} and {flag(row.first)}={typed[row.first]}: give one of them')
-    path = typed.get('checkpoint_path')
+    path = typed.get('checkpoint_path') or defaults(command, 'slim').get('checkpoint_path')
     run = load_run(path) if row.reads_run and path else RunFile({})
     values = defaults(command, 'folder' if folder_form or run.path else 'slim')
     values.update({name: run.options[name] for name in FROM_RUN if name in values and name in run.options})

@@ -78,7 +78,7 @@ class Exchange:
         """
         place = os.path.join(self._folder, name)
         if _is_folder(place) or os.path.lexists(place) and name not in self._gone:
-            raise UserError(f'{place} is in the way and is not slimtune\'s: move it, or choose another '
+            raise UserError(f'{place} exists and slimtune did not write it: move it, or choose another '
                             'folder')
         return os.path.join(self._stage, name)
 

@@ -2,7 +2,7 @@
 
 A schema is a dataclass whose fields are annotated with str, int, float, bool, object (anything), Optional,
 List, Dict[str, ...], FileName or another dataclass. Unknown keys are ignored: a later version may have
-written them.
+written them. A field of `renamed` is also found under the key that earlier versions wrote.
 """
 import dataclasses
 import json
@@ -17,6 +17,11 @@ _SHOWN = 40     # characters of a wrong value
 
 class FileName(str):
     """The annotation for the name of a file in the JSON file's own folder: no path, nothing outside."""
+
+
+def renamed(earlier):
+    """A required field of a schema that earlier versions wrote with the key `earlier`."""
+    return dataclasses.field(metadata={'earlier': earlier})
 
 
 class WrongValue(Exception):
@@ -70,8 +75,10 @@ def is_file_name(text):
 def _dataclass(schema, value, key):
     hints, given = typing.get_type_hints(schema), {}
     for field in dataclasses.fields(schema):
-        if field.name in value:
-            given[field.name] = checked(hints[field.name], value[field.name], _join(key, field.name))
+        names = (field.name, field.metadata.get('earlier'))
+        found = next((name for name in names if name in value), None)
+        if found:
+            given[field.name] = checked(hints[field.name], value[found], _join(key, found))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise WrongValue(f'{_join(key, field.name)} is missing')
     return schema(**given)

@@ -2,6 +2,7 @@
 import contextlib
 import signal
 
+from slimtune import machine
 from slimtune.checkpoints import checkpoint
 from slimtune.errors import UserError
 from slimtune.runtime import tf
@@ -49,9 +50,8 @@ def not_finite(what, step, options):
 def signals_wait():
     """A context: Ctrl-C and signals that stop a process act when it ends, so that a checkpoint is whole."""
     arrived = []
-    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
     remember = lambda number, frame: arrived.append((number, frame))
-    handlers = {number: signal.signal(number, remember) for number in numbers}
+    handlers = {number: signal.signal(number, remember) for number in machine.stop_signals()}
     try:
         yield
     finally:

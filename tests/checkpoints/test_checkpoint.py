@@ -127,6 +127,7 @@ def test_every_file_of_a_checkpoint_names_it(folder, tmp_path, save_variables):
     prefix = os.path.join(folder, 'model.ckpt-9')
     for ending in ('', '.index', '.meta', '.data-00000-of-00001'):
         assert checkpoint.find(prefix + ending) == prefix
+    assert checkpoint.find(folder + '/') == os.path.join(folder, 'model.ckpt-10')
     v1 = save_variables(WEIGHTS, tmp_path / 'inception_v3.ckpt', v1=True)
     assert checkpoint.find(v1) == v1 and Checkpoint(v1).shapes == {'net/weights': [2]}
     assert Checkpoint(v1).step == 0

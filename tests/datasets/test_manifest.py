@@ -65,6 +65,17 @@ def test_what_a_later_version_adds_is_ignored_but_a_later_format_is_refused(load
         load, dict(CONTENT, format=2, version='9.0', splits='of another form'))
 
 
+def test_a_manifest_of_version_0_1_0_is_read(load):
+    shard = {key: value for key, value in SHARD.items() if key != 'checksum'}
+    splits = {'train': {'pictures': 7, 'per_class': [3, 4], 'shards': [shard]},
+              'validation': {'pictures': 0, 'per_class': [0, 0], 'shards': []}}
+    written = load(dict(CONTENT, splits=splits))
+    assert {name: split.images for name, split in written.splits.items()} == {'train': 7, 'validation': 0}
+    assert '"images": 7' in written.text() and 'pictures' not in written.text()
+    splits['train']['pictures'] = 'seven'
+    assert 'splits.train.pictures is "seven"' in error_of(load, dict(CONTENT, splits=splits))
+
+
 def test_a_manifest_of_the_first_version_has_no_checksums(load):
     shard = {key: value for key, value in SHARD.items() if key != 'checksum'}
     assert load(changed(('splits', 'train', 'shards'), [shard])).generation('train') == ''

@@ -1,6 +1,9 @@
 """A published data set is one file, and what `slimtune download` says next can be typed."""
 import os
+import pathlib
+import re
 import subprocess
+import sys
 
 import pytest
 
@@ -9,6 +12,7 @@ from slimtune.storage import cache as cache_module
 
 pytestmark = pytest.mark.usefixtures('cache')
 
+ROOT = pathlib.Path(__file__).parents[2]
 #: All there is to add: slimtune/datasets/published/toys.py.
 TOYS = '''
 """Toys: photographs of two kinds."""
@@ -35,11 +39,19 @@ RELEASE = Release([Archive('https://example.com/toys.tar.gz')],
 '''
 
 
+#: One without a download: slimtune/datasets/published/my_set.py, as CONTRIBUTING.md shows it.
+MY_SET = re.search(r'```python\n("""My set.*?)```',
+                   (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8'), re.S).group(1)
+
+
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
-    """A data set that is added by its one file."""
+    """Two data sets that are added, each by its one file; only the toys can be downloaded."""
     (tmp_path / 'published').mkdir()
     (tmp_path / 'published' / 'toys.py').write_text(TOYS)
+    (tmp_path / 'published' / 'my_set.py').write_text(MY_SET)
+    for name in ('toys', 'my_set'):     # imported, and so registered, by another test
+        monkeypatch.delitem(sys.modules, f'{published.__name__}.{name}', raising=False)
     monkeypatch.setattr(published, '__path__', list(published.__path__) + [str(tmp_path / 'published')])
 
 
@@ -67,6 +79,18 @@ def test_adding_a_data_set_is_adding_one_file(toys, here, paste, jpeg, tarred, t
     assert dataset_factory.num_classes('toys') == 2 and 'toys' in dataset_factory.names()
     output = here('download', 'toys', '--dataset-dir', 'my toys')
     assert 'toys was downloaded before: 6 train, 2 val in my toys' in output
+
+
+def test_a_data_set_without_a_download_is_one_file_too(toys, here, write, tmp_path):
+    write('my_set_train_00000-of-00001.tfrecord', [0, 1] * 4)
+    assert dataset_factory.num_classes('my_set') == 2
+    assert 'my_set' not in here('download') and 'guangdong' not in here('download')
+    assert 'nothing called my_set to download' in here('download', 'my_set', code=1)
+    here('cache')
+    output = here('train', '--dataset-name', 'my_set', '--dataset-dir', '.', '--train-dir', 'net',
+                  '--model-name', 'lenet', '--max-number-of-steps', 1)
+    assert '8 images, 2 classes' in output
+    assert dataset_factory.get_dataset('my_set', 'train', '.').class_names == ['good', 'bad']
 
 
 def test_every_published_data_set_names_a_net_and_how_it_is_obtained():

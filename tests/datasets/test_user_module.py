@@ -1,4 +1,5 @@
 """The user's own data set module, written for slim, loaded by its path."""
+import subprocess
 import sys
 import types
 
@@ -78,6 +79,32 @@ def test_a_module_may_register_itself_and_be_called_something_else(module, write
     write('ours_train_00000-of-00001.tfrecord', [0, 1])
     assert dataset_factory.get_dataset('ours', 'train', str(tmp_path)).class_names == ['a', 'b']
     assert dataset_factory.load_module(module(OF_2020), 'another_name') == 'another_name'
+
+
+def test_a_module_may_build_on_slims_flowers(module, write, tmp_path):
+    path = module('import datasets.mnist\n'
+                  'from datasets.flowers import CLASS_NAMES\n'
+                  'from slimtune.datasets.dataset_factory import register\n'
+                  'assert datasets.mnist.CLASS_NAMES[0] == "zero"\n'
+                  'get_split = register("ours", splits={"train": None}, class_names=CLASS_NAMES)\n')
+    before = dataset_factory.registered()['flowers']
+    assert dataset_factory.load_module(path) == 'ours'
+    assert dataset_factory.registered()['flowers'] is before
+    write('ours_train_00000-of-00001.tfrecord', [0, 1])
+    assert dataset_factory.get_dataset('ours', 'train', str(tmp_path)).class_names[4] == 'tulips'
+
+
+@pytest.mark.parametrize('name', ['cifar10', 'flowers', 'guangdong', 'imagenet', 'mnist', 'visualwakewords'])
+def test_slims_names_of_the_data_set_modules_can_be_imported(name):
+    program = (f'import slimtune.datasets.{name}\n'
+               f'from slimtune.datasets.{name} import get_split\n'
+               f'from slimtune.datasets import {name}, dataset_factory\n'
+               f'import slimtune.datasets.published.{name} as published\n'
+               f'assert slimtune.datasets.{name} is {name} is published\n'
+               f'entry = dataset_factory._registered["{name}"]\n'
+               f'assert dataset_factory.registered()["{name}"] is entry, "registered once"\n'
+               f'assert get_split.registered == "{name}"\n')
+    subprocess.run([sys.executable, '-c', program], check=True)
 
 
 @pytest.mark.parametrize('text, said', [

@@ -223,8 +223,11 @@ def test_a_format_that_cannot_hold_the_net_is_left_out_and_named(net, here, monk
 def test_one_file_that_gives_no_numbers_stops_the_export(net, here, monkeypatch):
     """The others agree with the checkpoint, and nan is larger than nothing."""
     real = bundle.frozen_encoded.write
-    monkeypatch.setattr(bundle.frozen_encoded, 'write',
-                        lambda folder, model: (lambda run: lambda batch: run(batch) * np.nan)(real(folder, model)))
+
+    def write(folder, model):
+        run = real(folder, model)
+        return lambda batch: run(batch) * np.nan
+    monkeypatch.setattr(bundle.frozen_encoded, 'write', write)
     assert 'nothing was written' in here('export', 'net', code=1)
 
 

@@ -50,6 +50,31 @@ def test_records_without_their_images_are_current_until_a_shard_is_gone(pic, con
 
 
 @pytest.mark.parametrize('words', [[], ['--dataset-name', 'pic']])
+def test_images_may_be_deleted_after_convert_although_their_folders_stay(pic, here, words):
+    root = pic({'a': 10, 'b': 10})
+    here('convert', '-t', root)
+    for image in root.glob('*/*.jpg'):
+        image.unlink()
+    assert conversion.is_current(str(root))
+    form = ['--dataset-dir', root, '--train-dir', 'net'] + words if words else [root]
+    output = here('train', *form, '--model', 'lenet', '--max-number-of-steps', 1)
+    assert 'have changed' not in output and '2 classes' in output
+    sorted(root.glob('*.tfrecord'))[0].unlink()
+    assert not conversion.is_current(str(root))
+    with pytest.raises(UserError, match='tfrecord is gone'):
+        conversion.prepare(str(root))
+
+
+def test_images_that_cannot_be_converted_any_more_are_a_warning_in_slims_form(pic, here):
+    root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
+    here('convert', '-t', root)
+    (root / 'val' / 'a').mkdir(parents=True)
+    output = here('train', '--dataset-dir', root, '--dataset-name', 'pic', '--train-dir', 'net',
+                  '--model', 'lenet', '--max-number-of-steps', 1)
+    assert 'have changed since they were converted; training reads the old records' in output
+
+
+@pytest.mark.parametrize('words', [[], ['--dataset-name', 'pic']])
 def test_train_notices_changed_images_in_every_form(pic, noise, here, words):
     root = pic({'train/a': 4, 'train/b': 4, 'validation/a': 1, 'validation/b': 1})
     train = ['train', root, '--model', 'lenet', '--max-number-of-steps', 1, '--restart'] + words

@@ -25,7 +25,7 @@ def edit(path, **changes):
      'the label file names shopping, list, but the class folders are daisy, rose'),
     ('label.txt', 'daisy\nrose\ndaisy\n', 'the label file has daisy twice'),
     (SHARD, 'mine', f'holds 1 files that no dataset.json lists ({SHARD}): move them away'),
-    ('dataset.json', '{"rows": 7}', 'dataset.json: name is missing: choose another --output-dir'),
+    ('dataset.json', '{"rows": 7}', 'dataset.json: name is missing: slimtune convert '),
     ('dataset.json', 'my notes', 'dataset.json is damaged'),
 ])
 def test_the_users_own_files_are_an_error_and_nothing_is_touched(
@@ -66,8 +66,22 @@ def test_a_downloaded_data_set_is_not_replaced(pic, convert):
     edit(root / 'dataset.json', source='')
     before = tree(root)
     message = convert('-t', root, code=1)
-    assert 'holds the data set pic, which was downloaded: choose another --output-dir' in message
+    assert message == (f'slimtune: {root} holds the data set pic, which was downloaded: '
+                       f'slimtune convert {root} --output-dir FOLDER\n')
     assert tree(root) == before
+
+
+def test_what_train_cannot_convert_is_an_error_with_a_whole_command_of_convert(pic, said_by):
+    root = pic(SMALL, 'my pic')
+    surplus = root / 'my_pic_validation_00000-of-00007.tfrecord'
+    surplus.write_text('mine')
+    message = said_by('train', root, '--model', 'lenet', code=1)
+    assert message.endswith(f"move them away, or slimtune convert '{root}' --output-dir FOLDER\n")
+    root = pic({'daisy': 2, 'rose': 2}, 'few')
+    message = said_by('convert', root, '--validation-fraction', 0.999, code=1)
+    assert message == (f'slimtune: no usable image to train on in {root}: all were held out for validation: '
+                       f'slimtune convert {root} --validation-fraction 0\n')
+    said_by('convert', root, '--validation-fraction', 0)
 
 
 # A folder that was received

@@ -2,6 +2,7 @@
 import collections
 import io
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -160,6 +161,28 @@ def test_a_record_without_an_image_is_one_line(style, tmp_path):
     with tf.Graph().as_default(), tf.Session() as session, pytest.raises(UserError, match=told), \
             input_pipeline.explain_errors():
         session.run(input_pipeline.training_batches(dataset, Input(style, 8), 1, 0, 0))
+
+
+@pytest.mark.parametrize('where', ['in the image', 'in the structure'])
+def test_a_flipped_byte_in_a_sampled_record_is_one_line_and_never_used(where, tmp_path):
+    dataset = sorted_shards(tmp_path, [2, 2], 1)
+    path, = dataset.data_sources
+    with open(path, 'rb') as f:
+        data = bytearray(f.read())
+    place = data.index(b'IDAT') + 6 if where == 'in the image' else data.index(b'image/encoded') - 1
+    data[place] ^= 1
+    with open(path, 'wb') as f:
+        f.write(data)
+    with pytest.raises(UserError, match=f'^{re.escape(path)} is damaged: convert the images again$'):
+        input_pipeline.sample_encoded(dataset, 4)
+
+
+def test_a_sampled_record_without_an_image_is_one_line(tmp_path):
+    path = str(tmp_path / 'x.tfrecord')
+    with records.writer(path) as write:
+        write(records.example({'image/class/label': 0}))
+    with pytest.raises(UserError, match='without image/encoded'):
+        input_pipeline.sample_encoded(types.SimpleNamespace(data_sources=[path], num_samples=1), 1)
 
 
 def test_other_errors_that_speak_of_images_are_no_damaged_records():

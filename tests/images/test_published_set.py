@@ -202,6 +202,37 @@ def test_a_folder_of_another_data_set_is_left_alone(download, flowers, tmp_path)
     assert 'names other classes (good' in message
 
 
+def test_a_downloaded_data_set_that_lost_a_shard_is_downloaded_again(download, flowers, tmp_path, said_by):
+    folder = tmp_path / 'my flowers'
+    words = ['flowers', '--dataset-dir', folder, '--from', tmp_path]
+    download(*words)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / 'flowers_train_00001-of-00005.tfrecord').unlink()
+    (folder / 'flowers_validation_00002-of-00004.tfrecord').write_bytes(b'')
+    (folder / 'thesis.txt').write_text('mine')
+    message = said_by('train', folder, '--model', 'lenet', code=1)
+    assert message == (f"slimtune: {folder}/flowers_train_00001-of-00005.tfrecord is gone: "
+                       f"slimtune download flowers --dataset-dir '{folder}' downloads it again\n")
+    assert 'has lost records of flowers: downloading it again' in download(*words)
+    whole['thesis.txt'] = b'mine'
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+def test_downloading_again_removes_no_file_but_its_own(download, flowers, tmp_path):
+    folder = tmp_path / 'data'
+    words = ['flowers', '--dataset-dir', folder, '--from', tmp_path]
+    download(*words)
+    content = json.loads((folder / 'dataset.json').read_text())
+    (folder / 'thesis.txt').write_text('mine')
+    content['splits']['train']['shards'].append({'name': 'thesis.txt', 'bytes': 9, 'records': 0})
+    (folder / 'dataset.json').write_text(json.dumps(content))
+    download(*words)
+    assert (folder / 'thesis.txt').read_text() == 'mine'
+    content['source'] = '.'     # images of the user, converted in a folder called flowers
+    (folder / 'dataset.json').write_text(json.dumps(content))
+    assert 'convert the images again' in download(*words, code=1)
+
+
 def test_slims_own_records_are_left_as_they_are(download, tmp_path):
     for split in ('train', 'test'):
         (tmp_path / ('mnist_%s.tfrecord' % split)).write_bytes(b'slim wrote this')

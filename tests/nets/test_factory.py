@@ -53,8 +53,9 @@ def test_an_unknown_net_is_an_error_with_the_nearest_names():
 def test_the_smallest_and_largest_image_are_trained_on_and_others_refused(name, size, beyond, sides):
     net = nets_factory.NETS[name]
     assert build(name, size=size, is_training=True)[1].shape.as_list() == [1, 5]
-    with pytest.raises(UserError, match='%s takes no images of %dx%d: its sides are %s, usually %d' % (
-            name, beyond, beyond, sides, net.image_size)):
+    message = (f'{name} takes no images of {beyond}x{beyond}: image sides of {sides} pixels, '
+               f'usually {net.image_size}')
+    with pytest.raises(UserError, match=message):
         build(name, size=beyond)
     arg_scope = nets_factory.arg_scopes_map[name]()
     with tf.Graph().as_default(), slim.arg_scope(arg_scope), pytest.raises(ValueError):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from slimtune import cli, options
 from slimtune.errors import UsageError, UserError
+from slimtune.options import request as request_module
 from slimtune.options.fields import fits
 
 
@@ -203,6 +204,15 @@ def test_what_was_typed_wins_over_run_json_and_run_json_over_the_default(tmp_pat
         assert request[options.Data].dataset_name == 'other'
         assert request[options.Data].dataset_split_name == 'validation'
         assert request.run.classes == ['a', '真']
+
+
+def test_eval_of_slims_default_folder_reads_its_run_json_as_if_it_was_typed(tmp_path, monkeypatch):
+    real = request_module.defaults
+    monkeypatch.setattr(request_module, 'defaults', lambda command, form: dict(
+        real(command, form), checkpoint_path=str(tmp_path)))        # instead of /tmp/tfmodel/
+    options.save_run(str(tmp_path), [options.Net(model_name='lenet')], classes=['a', 'b'])
+    request = understood('eval', '--dataset_dir=d')
+    assert request[options.Net].model_name == 'lenet' and request.run.classes == ['a', 'b']
 
 
 @pytest.mark.parametrize('content, message', [

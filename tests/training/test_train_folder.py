@@ -1,4 +1,4 @@
-"""The train folder when something goes wrong: a full disk, a kill, two trainings at once, other records, Ctrl-C twice."""
+"""What can go wrong in a train folder: a full disk, a kill, two trainings, replaced records, Ctrl-C twice."""
 import os
 import re
 import shutil
@@ -16,18 +16,17 @@ from slimtune.options.groups import Convert
 from slimtune.terminal import stopping
 from slimtune.training import saver
 
-WORDS = ['train', '--dataset_dir=pic', '--dataset_name=pic', '--model_name=lenet', '--batch_size=2', '--train_dir=run']
-
-
-@pytest.fixture(autouse=True)
-def pic(trained, tmp_path):
-    """The converted images, in `pic`."""
-    shutil.copytree(str(trained / 'pic'), str(tmp_path / 'pic'))
+WORDS = ['train', '--dataset_dir=pic', '--dataset_name=pic', '--model_name=lenet', '--batch_size=2',
+         '--train_dir=run']
+pytestmark = pytest.mark.usefixtures('pic')
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 200 MB at `run`; skips where it cannot be mounted. Gives a function that leaves so many KB free."""
+    """small_disk(kilobytes) leaves so much free on the file system of 200 MB that is mounted at `run`.
+
+    Skips where nothing can be mounted.
+    """
     os.mkdir(str(tmp_path / 'run'))
     mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=200m', 'tmpfs', str(tmp_path / 'run')],
                              stderr=subprocess.PIPE, check=False)
@@ -47,29 +46,31 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('extra', [[], ['--checkpoint_path=start', '--trainable_scopes=head']])
-def test_a_disk_that_fills_at_any_moment_is_one_line_and_the_same_command_goes_on(here, trained, small_disk, extra):
+def test_a_disk_that_fills_at_any_moment_is_one_line_and_the_same_command_goes_on(
+        here, trained, small_disk, extra):
     shutil.copytree(str(trained / 'pic_lenet'), 'start')
     for kilobytes in (0, 12, 300, 700, 3000):       # all less than the graph and a checkpoint
         small_disk(kilobytes)
         printed = here(*WORDS, *extra, '--max_number_of_steps=3', code=1)
-        assert 'run cannot be written (No space left on device): make room, then type the same command again' \
-            in printed, (kilobytes, printed)
+        why = 'run cannot be written (No space left on device)'
+        assert f'{why}: make room, then type the same command again' in printed, (kilobytes, printed)
         assert not checkpoint.find_latest('run') or checkpoint.Checkpoint('run').step == 0
     os.remove('run/filler')
     here(*WORDS, *extra, '--max_number_of_steps=3')
-    left = {re.sub(r'events.out.*|-\d+(\..*)?$', '', name) for name in os.listdir('run')}
-    assert left == {'', 'model.ckpt', 'checkpoint', 'graph.pbtxt', 'run.json', 'label.txt', 'labels.txt'}
+    kinds = {re.sub(r'events.out.*|-\d+(\..*)?$', '', name) for name in os.listdir('run')}
+    assert kinds == {'', 'model.ckpt', 'checkpoint', 'graph.pbtxt', 'run.json', 'label.txt', 'labels.txt'}
 
 
 def test_what_a_killed_training_left_unfinished_is_removed_by_the_next(here):
     here(*WORDS, '--max_number_of_steps=1')
     unfinished = ['model.ckpt-9.data-00000-of-00001.tempstate123', 'graph.pbtxt.tmp0a1b', 'checkpoint.tmp77',
                   'model.ckpt-9.meta.tmp0a1b', '.run.json.0a1b.part']
-    others = ['notes.tmp1', 'my.tempstate123', 'weights.ckpt.index']
-    for name in unfinished + others:
+    users_own = ['notes.tmp1', 'my.tempstate123', 'weights.ckpt.index']
+    for name in unfinished + users_own:
         open(os.path.join('run', name), 'w').close()
     here(*WORDS, '--max_number_of_steps=2')
-    assert not set(unfinished).intersection(os.listdir('run')) and set(others) <= set(os.listdir('run'))
+    after = set(os.listdir('run'))
+    assert not after.intersection(unfinished) and after.issuperset(users_own)
 
 
 def test_a_second_training_in_the_same_folder_ends_at_once_and_names_the_first(here, tmp_path):
@@ -79,16 +80,17 @@ def test_a_second_training_in_the_same_folder_ends_at_once_and_names_the_first(h
     try:
         assert any(line.startswith('global step 1:') for line in first.stdout)
         printed = here(*WORDS, '--max_number_of_steps=2', code=1)
-        assert f'process {first.pid} trains in run: wait for it to end, or choose another --train-dir' in printed
+        assert (f'process {first.pid} trains in run: wait for it to end, or choose another --train-dir'
+                in printed)
     finally:
         first.kill()
         first.communicate()
-    assert 'Saved step' in here(*WORDS, '--max_number_of_steps=2'), 'the lock went with its process'
+    assert 'Saved step' in here(*WORDS, '--max_number_of_steps=2'), 'a lock ends with its process'
     assert '.train.lock' not in os.listdir('run')
 
 
 @pytest.mark.parametrize('cached', [False, True])
-def test_records_that_are_replaced_while_training_reads_them_end_it(here, trained, monkeypatch, cached):
+def test_training_ends_where_its_records_are_replaced_while_it_reads_them(here, trained, monkeypatch, cached):
     from slimtune.training import loop
     words = ['--checkpoint_path', str(trained / 'pic_lenet'), '--trainable_scopes=head'] if cached else []
     run = loop.Step.run
@@ -117,7 +119,8 @@ def test_ctrl_c_twice_while_a_checkpoint_is_written_leaves_it_whole(here, monkey
 
     monkeypatch.setattr(saver.tf.train.Saver, 'save', slow)
     here(*WORDS, '--max_number_of_steps=3', code=130)
-    assert {'model.ckpt-3.' + part for part in ('index', 'meta', 'data-00000-of-00001')} <= set(os.listdir('run'))
+    parts = {f'model.ckpt-3.{part}' for part in ('index', 'meta', 'data-00000-of-00001')}
+    assert parts <= set(os.listdir('run'))
     assert checkpoint.find_latest('run') == 'run/model.ckpt-3'
 
 

@@ -1,4 +1,4 @@
-"""Training that is interrupted goes on as if it never had been."""
+"""Training that was interrupted is resumed, and ends as if it had not been."""
 import os
 import shutil
 import signal
@@ -9,47 +9,56 @@ import numpy as np
 import pytest
 
 SLIMTUNE = os.path.join(os.path.dirname(sys.executable), 'slimtune')
-#: Augmentation, dropout, moving averages, two slots a variable and a rate that falls.
+#: Augmentation, dropout, moving averages, two slots per variable and a learning rate that falls.
 FLAGS = ['--model_name=cifarnet', '--dataset_dir=pic', '--dataset_name=pic', '--batch_size=5',
-         '--optimizer=adam', '--opt_epsilon=0.01', '--learning_rate=0.003', '--num_epochs_per_decay=0.3', '--seed=5',
-         '--moving_average_decay=0.9', '--log_every_n_steps=1', '--num_readers=2', '--num_preprocessing_threads=2']
+         '--optimizer=adam', '--opt_epsilon=0.01', '--learning_rate=0.003', '--num_epochs_per_decay=0.3',
+         '--seed=5', '--moving_average_decay=0.9', '--log_every_n_steps=1', '--num_readers=2',
+         '--num_preprocessing_threads=2']
 
 
 @pytest.fixture(scope='module')
 def place(trained, tmp_path_factory):
-    """A folder with the records in `pic`, and in `whole` what 24 steps without a stop left."""
+    """A folder: `pic` has the records, `whole` is a train folder of 24 steps without interruption."""
     folder = tmp_path_factory.mktemp('resume')
     shutil.copytree(str(trained / 'pic'), str(folder / 'pic'))
-    assert ended(begin(folder, 'whole', 24))[0] == 0
+    assert wait(start(folder, 'whole', 24))[0] == 0
     return folder
 
 
-def begin(folder, train_dir, steps, *more):
-    """Starts a training in `folder`."""
-    words = [SLIMTUNE, 'train', '--train_dir=' + train_dir] + FLAGS + list(more)
+@pytest.fixture
+def run(place, pic):
+    """A copy of `whole`, to resume from on the records in `pic`: its name."""
+    shutil.copytree(str(place / 'whole'), str(pic.parent / 'run'))
+    return 'run'
+
+
+def start(folder, train_dir, steps, *more):
+    """Starts a training in `folder`, without an end where `steps` is None; returns its process."""
+    words = [SLIMTUNE, 'train', f'--train_dir={train_dir}', *FLAGS, *more]
     if steps:
-        words.append('--max_number_of_steps=%d' % steps)
-    return subprocess.Popen(words, cwd=str(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, encoding='utf-8', env=dict(os.environ, PYTHONUNBUFFERED='1'))
+        words.append(f'--max_number_of_steps={steps}')
+    return subprocess.Popen(
+        words, cwd=str(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding='utf-8', env=dict(os.environ, PYTHONUNBUFFERED='1'))
 
 
-def after_step(process, step):
-    """Waits until a training has said that it did this step."""
+def wait_for_step(process, step):
+    """Waits until a training has printed the line of this step."""
     for line in process.stdout:
-        if line.startswith('global step %d:' % step):
+        if line.startswith(f'global step {step}:'):
             return
-    raise AssertionError('it ended before step %d' % step)
+    raise AssertionError(f'training ended before step {step}')
 
 
-def ended(process):
-    """(exit code, what else it said) of a process, when it has ended."""
-    said = process.communicate(timeout=300)[0]
-    assert 'Traceback' not in said, said
-    return process.returncode, said
+def wait(process):
+    """Waits for the end of a process: (exit code, what else it printed)."""
+    printed = process.communicate(timeout=300)[0]
+    assert 'Traceback' not in printed, printed
+    return process.returncode, printed
 
 
-def assert_the_same(values, one, other):
-    """Every variable of two train folders is equal bit for bit."""
+def assert_equal_checkpoints(values, one, other):
+    """Asserts that every variable of two train folders has the same bits."""
     one, other = values(one), values(other)
     assert set(one) == set(other)
     different = sorted(name for name in one if not np.array_equal(one[name], other[name]))
@@ -57,97 +66,101 @@ def assert_the_same(values, one, other):
 
 
 @pytest.mark.slow
-def test_stopped_by_every_signal_and_killed_it_ends_as_if_never_interrupted(place, values):
+def test_training_that_signals_stopped_ends_with_the_bits_of_one_that_was_not_stopped(place, values):
     # Ctrl-C, in an endless run
-    process = begin(place, 'there', None)
-    after_step(process, 3)
+    process = start(place, 'parts', None)
+    wait_for_step(process, 3)
     process.send_signal(signal.SIGINT)
-    code, said = ended(process)
-    assert code == 130 and 'goes on from here' in said, said
-    stopped = values(place / 'there')['global_step']
-    assert 3 <= stopped < 24 and 'Saved step %d' % stopped in said
+    code, printed = wait(process)
+    assert code == 130 and 'goes on from here' in printed, printed
+    stopped = values(place / 'parts')['global_step']
+    assert 3 <= stopped < 24 and f'Saved step {stopped}' in printed
 
-    # SIGTERM; the terminal is closed, so that nothing can be printed any more
+    # SIGTERM; then the terminal is closed, and nothing can be printed any more
     for number, steps in ((signal.SIGTERM, 2), (signal.SIGHUP, 2)):
-        process = begin(place, 'there', 24)
-        after_step(process, stopped + steps)
+        process = start(place, 'parts', 24)
+        wait_for_step(process, stopped + steps)
         process.send_signal(number)
         if number == signal.SIGHUP:
             process.stdout.close()
             process.wait(timeout=300)
         else:
-            ended(process)
+            wait(process)
         assert process.returncode not in (0, 1), process.returncode
-        before, stopped = stopped, values(place / 'there')['global_step']
+        before, stopped = stopped, values(place / 'parts')['global_step']
         assert before + steps <= stopped < 24
 
     # kill -9: at most the steps since the last checkpoint are lost
-    process = begin(place, 'there', 24, '--save_interval_secs=0')
-    after_step(process, stopped + 3)
+    process = start(place, 'parts', 24, '--save_interval_secs=0')
+    wait_for_step(process, stopped + 3)
     process.kill()
     process.communicate()
-    killed = values(place / 'there')['global_step']
+    killed = values(place / 'parts')['global_step']
     assert killed >= stopped + 2
 
-    code, said = ended(begin(place, 'there', 24))
-    assert code == 0 and 'Resuming from there/model.ckpt-%d' % killed in said and 'global step 24' in said
-    assert values(place / 'there')['global_step'] == 24
-    assert_the_same(values, place / 'there', place / 'whole')
+    code, printed = wait(start(place, 'parts', 24))
+    assert code == 0 and f'Resuming from parts/model.ckpt-{killed}' in printed and 'global step 24' in printed
+    assert values(place / 'parts')['global_step'] == 24
+    assert_equal_checkpoints(values, place / 'parts', place / 'whole')
 
 
 @pytest.mark.slow
-def test_batch_norm_partly_frozen_goes_on_too(place, here, values):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    flags = FLAGS + ['--model_name=mobilenet_v1_025', '--train_image_size=32', '--moving_average_decay=0', '--optimizer=momentum',
+def test_a_net_with_some_batch_norm_layers_frozen_is_resumed_with_the_same_bits(pic, here, values):
+    flags = FLAGS + ['--model_name=mobilenet_v1_025', '--train_image_size=32', '--moving_average_decay=0',
+                     '--optimizer=momentum',
                      '--trainable_scopes=MobilenetV1/Logits,MobilenetV1/Conv2d_13_pointwise']
     for train_dir, steps in (('once', 4), ('twice', 2), ('twice', 4)):
-        here('train', '--train_dir=' + train_dir, '--max_number_of_steps=%d' % steps, *flags)
-    assert_the_same(values, 'once', 'twice')
+        here('train', f'--train_dir={train_dir}', f'--max_number_of_steps={steps}', *flags)
+    assert_equal_checkpoints(values, 'once', 'twice')
 
 
-def test_a_checkpoint_path_is_not_silently_ignored_when_resuming(place, here):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    shutil.copytree(str(place / 'whole'), 'there')
-    said = here('train', '--train_dir=there', '--checkpoint_path=some/weights.ckpt', '--max_number_of_steps=25', *FLAGS)
-    assert 'Resuming from there/model.ckpt-24, step 24, ignoring some/weights.ckpt (--restart starts over)' in said
+@pytest.fixture
+def resume(run, here):
+    """resume(steps, *flags, code=0) trains `run` to this step; returns what was printed."""
+    return lambda steps, *flags, code=0: here(
+        'train', f'--train_dir={run}', f'--max_number_of_steps={steps}', *FLAGS, *flags, code=code)
 
 
-def test_a_folder_that_was_moved_resumes_from_its_own_checkpoint_and_not_from_where_it_was(place, here, values):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    shutil.copytree(str(place / 'whole'), 'there')
-    with open('there/checkpoint', 'w') as f:
-        f.write('model_checkpoint_path: "/gone/model.ckpt-24"\nall_model_checkpoint_paths: "/gone/model.ckpt-24"\n')
-    assert 'from there/model.ckpt-24' in here('train', '--train_dir=there', '--max_number_of_steps=25', *FLAGS)
-    os.remove('there/checkpoint')
-    assert 'from there/model.ckpt-25' in here('train', '--train_dir=there', '--max_number_of_steps=26', *FLAGS)
+def test_a_checkpoint_path_that_resuming_does_not_use_is_reported(resume):
+    printed = resume(25, '--checkpoint_path=some/weights.ckpt')
+    assert ('Resuming from run/model.ckpt-24, step 24, ignoring some/weights.ckpt (--restart starts over)'
+            in printed)
 
 
-def test_a_torn_checkpoint_is_passed_over(place, here):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    shutil.copytree(str(place / 'whole'), 'there')
-    os.remove('there/model.ckpt-24.data-00000-of-00001')
-    assert 'from there/model.ckpt-0, step 0' in here('train', '--train_dir=there', '--max_number_of_steps=1', *FLAGS)
-    shutil.copytree(str(place / 'whole'), 'cut')
-    with open('cut/model.ckpt-24.data-00000-of-00001', 'r+b') as f:
+def test_a_train_folder_that_was_moved_is_resumed_from_its_own_checkpoint(resume):
+    with open('run/checkpoint', 'w') as f:
+        f.write('model_checkpoint_path: "/gone/model.ckpt-24"\n'
+                'all_model_checkpoint_paths: "/gone/model.ckpt-24"\n')
+    assert 'from run/model.ckpt-24' in resume(25)
+    os.remove('run/checkpoint')
+    assert 'from run/model.ckpt-25' in resume(26)
+
+
+def test_an_incomplete_checkpoint_is_not_resumed_from(resume):
+    os.remove('run/model.ckpt-24.data-00000-of-00001')
+    assert 'from run/model.ckpt-0, step 0' in resume(1)
+
+
+def test_a_damaged_checkpoint_is_named(resume):
+    with open('run/model.ckpt-24.data-00000-of-00001', 'r+b') as f:
         f.truncate(1000)
-    said = here('train', '--train_dir=cut', '--max_number_of_steps=25', *FLAGS, code=1)
-    assert 'cut/model.ckpt-24 is damaged' in said
+    assert 'run/model.ckpt-24 is damaged' in resume(25, code=1)
 
 
-def test_other_classes_are_refused_and_another_optimizer_begins_afresh(place, here):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    shutil.copytree(str(place / 'whole'), 'there')
-    said = here('train', '--train_dir=there', '--max_number_of_steps=25', *FLAGS, '--optimizer=momentum')
-    assert 'started afresh: ' in said and '/Momentum' in said
+def test_the_slots_of_another_optimizer_start_over(resume):
+    printed = resume(25, '--optimizer=momentum')
+    assert 'started afresh: ' in printed and '/Momentum' in printed
+
+
+def test_a_train_folder_of_other_classes_is_not_resumed(resume):
     for name in ('dataset.json', 'labels.txt'):
-        os.remove('pic/' + name)
+        os.remove(f'pic/{name}')
     with open('pic/label.txt', 'w') as f:
         f.write('one\ntwo\nnought\n')
-    said = here('train', '--train_dir=there', '--max_number_of_steps=26', *FLAGS, code=1)
-    assert 'other classes (one, two, zero)' in said and '--restart' in said
+    printed = resume(26, code=1)
+    assert 'other classes (one, two, zero)' in printed and '--restart' in printed
 
 
-def test_another_net_in_the_same_folder_is_refused_by_name(place, here):
-    shutil.copytree(str(place / 'pic'), 'pic')
-    said = here('train', '--train_dir=%s' % (place / 'whole'), '--max_number_of_steps=25', *FLAGS, '--model_name=lenet', code=1)
-    assert 'model.ckpt-24 is a cifarnet checkpoint' in said
+def test_a_train_folder_of_another_net_is_not_resumed(resume):
+    printed = resume(25, '--model_name=lenet', code=1)
+    assert 'run/model.ckpt-24 holds cifarnet, not lenet: add --model cifarnet' in printed
