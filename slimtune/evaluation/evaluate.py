@@ -15,6 +15,7 @@ from slimtune.evaluation.predictions import decide, join, probabilities_file, wr
 from slimtune.images import input_pipeline
 from slimtune.inference import agreement
 from slimtune.runtime import tf
+from slimtune.storage import full_disk
 from slimtune.terminal import progress, result, say
 
 
@@ -65,7 +66,8 @@ def evaluate(tested, data_options, net_options, run=None, averages=options.Avera
         write_csv(files.path('predictions.csv'), predictions, model.class_names)
         with open(files.path('metrics.json'), 'w', encoding='utf-8') as f:
             f.write(json.dumps(metrics, indent=1, ensure_ascii=False) + '\n')
-        write_events(os.path.dirname(path), metrics)
+        with full_disk.explain(eval_dir, lambda: 'or choose another folder with --eval-dir'):
+            write_events(os.path.dirname(path), metrics)
 
     # Report
     result(*report(metrics))

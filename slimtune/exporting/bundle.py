@@ -11,15 +11,19 @@ from slimtune.checkpoints import checkpoint, restored_model
 from slimtune.datasets import dataset_factory, labels
 from slimtune.errors import UserError
 from slimtune.exporting import frozen, frozen_encoded, openvino, saved_model
+from slimtune.exporting.replay import in_parts
 from slimtune.images import input_pipeline
 from slimtune.images.prepare import evaluation_arrays
 from slimtune.inference import agreement, engines, export_folder
 from slimtune.inference.predict import read_class_names
 from slimtune.runtime import VERSION, session_config, tf
-from slimtune.storage import atomic
+from slimtune.storage import atomic, full_disk
 from slimtune.terminal import result, warn
 
 FORMATS = (frozen, frozen_encoded, saved_model, openvino)      # a later one reads the files of an earlier one
+#: What an export may hold at its top level. A folder with anything else is not replaced.
+ENTRIES = (*(file for form in FORMATS for file in form.FILES), 'label.txt', 'labels.txt',
+           export_folder.METADATA)
 LARGEST_DIFFERENCE = 1e-3   # of a probability, between a file and the checkpoint
 METADATA_FORMAT = 1
 _NOISE_IMAGES = 4           # where there are no real ones
@@ -45,8 +49,9 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
     folder = exported.output_dir or os.path.join(checkpoint.folder_of(exported.checkpoint_path), 'export')
     checkpoint.find(exported.checkpoint_path)
     export_folder.restore(folder)
-    export_folder.check_replaceable(folder)
-    with export_folder.stage(folder) as beside:
+    export_folder.check_replaceable(folder, ENTRIES)
+    with full_disk.explain(folder, lambda: 'or choose another --output-dir'), \
+            input_pipeline.explain_errors(), export_folder.stage(folder) as beside:
         names = read_class_names(exported.label_path, data_options.labels_offset, run.classes)
         model = restored_model.load(exported.checkpoint_path, net_options, run,
                                     exported.image_size or exported.eval_image_size, names, averages)
@@ -63,7 +68,7 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
                           json.dumps(content, indent=1, ensure_ascii=False) + '\n')
         export_folder.replace(beside, folder)
     entries = os.listdir(folder)
-    result(f'{folder}: {", ".join(name for name in export_folder.ENTRIES if name in entries)}')
+    result(f'{folder}: {", ".join(name for name in ENTRIES if name in entries)}')
     result(f'Replayed on {sample.source}: largest difference of a probability {difference:.2g}')
     return folder
 
@@ -81,8 +86,7 @@ def sample_of(model, data_options):
     split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
     dataset = dataset_factory.get_dataset(name, split, folder)
     encoded = input_pipeline.sample_encoded(dataset, agreement.MEASURED_ON)
-    with input_pipeline.explain_errors():
-        images = evaluation_arrays(encoded, inputs)
+    images = evaluation_arrays(encoded, inputs)
     return Sample(encoded, images, f'{len(encoded)} images of {split}')
 
 
@@ -92,16 +96,16 @@ def write_and_replay(folder, model, sample):
     expected = live_probabilities(model, sample.images)
     differences = []
     for form in FORMATS:
+        batch = sample.images if form.TAKES == 'images' else sample.encoded
         try:
             run = form.write(folder, model)
-        except RuntimeError as e:
+            if run and len(batch):
+                differences.append(np.abs(run(batch) - expected).max())
+        except RuntimeError as e:       # OpenVINO's errors
             name = form.__name__.split('.')[-1]
             warn(f'{name} cannot run this net, so its files are left out: {engines.first_line(e)}')
-            continue
-        batch = sample.images if form.TAKES == 'images' else sample.encoded
-        if run and len(batch):
-            differences.append(float(np.abs(run(batch) - expected).max()))
-    return max(differences)
+            export_folder.remove(folder, form.FILES)
+    return float(np.max(differences))       # nan where one is
 
 
 def live_probabilities(model, images):
@@ -109,7 +113,8 @@ def live_probabilities(model, images):
     with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
         placeholder, logits, _ = restored_model.build(model)
         checkpoint.restore(session, model.checkpoint, restored_model.names_in_checkpoint(model))
-        return session.run(tf.nn.softmax(logits), {placeholder: images})
+        probabilities = tf.nn.softmax(logits)
+        return in_parts(lambda part: session.run(probabilities, {placeholder: part}), images)
 
 
 def metadata(model):
@@ -133,12 +138,16 @@ def measure(folder, sample):
 
     For information only: predict measures on the machine where it runs.
     """
-    records, path = {}, os.path.join(folder, export_folder.OPENVINO[0])
+    records, path = {}, os.path.join(folder, openvino.FILES[0])
     if not sample.encoded or not os.path.isfile(path):
         return records
     with contextlib.closing(engines.load(os.path.join(folder, 'frozen.pb'), once=True)) as reference:
         for kind in sorted({engines.choose('openvino', 'float32'), engines.choose('openvino', 'auto')}):
-            with contextlib.closing(engines.load(path, *kind)) as engine:
-                measured = agreement.measure_agreement(engine, reference, sample.images)
+            try:
+                with contextlib.closing(engines.load(path, *kind)) as engine:
+                    measured = agreement.measure_agreement(engine, reference, sample.images)
+            except RuntimeError as e:
+                warn(f'{" ".join(kind)} cannot be compared with float32: {engines.first_line(e)}')
+                continue
             records[engine.name] = dataclasses.asdict(measured)
     return records

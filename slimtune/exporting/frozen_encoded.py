@@ -1,6 +1,7 @@
 """frozen_encoded.pb: encoded images [n] (JPEG, PNG, GIF) into `encoded`, `probabilities` out."""
 import os
 
+from slimtune.exporting.replay import in_parts
 from slimtune.images import prepare
 from slimtune.inference.graph_file import read_graph
 from slimtune.runtime import portable, session_config, tf
@@ -8,6 +9,7 @@ from slimtune.storage import atomic
 
 TAKES = 'encoded'
 NAME = 'frozen_encoded.pb'
+FILES = (NAME,)
 
 
 def write(folder, model):
@@ -26,5 +28,5 @@ def write(folder, model):
     def run(encoded_images):
         with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
             output, = tf.import_graph_def(read_graph(path), name='', return_elements=['probabilities:0'])
-            return session.run(output, {'encoded:0': encoded_images})
+            return in_parts(lambda part: session.run(output, {'encoded:0': part}), encoded_images)
     return run

@@ -3,10 +3,12 @@
 import os
 
 from slimtune.exporting import frozen_encoded
+from slimtune.exporting.replay import in_parts
 from slimtune.inference.graph_file import check_saved_model, read_graph
 from slimtune.runtime import session_config, tf
 
 TAKES = 'encoded'
+FILES = ('saved_model',)
 
 
 def write(folder, model):
@@ -29,6 +31,6 @@ def write(folder, model):
         with tf.Graph().as_default(), tf.Session(config=session_config(once=True)) as session:
             loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], path)
             signature = loaded.signature_def['serving_default']
-            return session.run(signature.outputs['probabilities'].name,
-                               {signature.inputs['image_bytes'].name: encoded_images})
+            images, probabilities = signature.inputs['image_bytes'], signature.outputs['probabilities']
+            return in_parts(lambda part: session.run(probabilities.name, {images.name: part}), encoded_images)
     return run

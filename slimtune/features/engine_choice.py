@@ -43,8 +43,9 @@ def _compare(part, images):
         name = ' '.join(kind)
         try:
             pairs = zip(_features(part, kind, images), expected)
-            error = max(float(np.linalg.norm(ours - exact) / (np.linalg.norm(exact) or 1))
-                        for ours, exact in pairs)
+            # np.max: where one is nan, so is this, and the engine is refused
+            error = float(np.max([np.linalg.norm(ours - exact) / (np.linalg.norm(exact) or 1)
+                                  for ours, exact in pairs]))
         except RuntimeError as e:
             reason = str(e).strip().split('\n')[0]
             refused.append(f'{name} cannot run this net: {reason}')

@@ -41,8 +41,8 @@ def _core():
         from openvino import Core
         return Core()
     except (ImportError, OSError, RuntimeError) as e:
-        raise UserError(f'OpenVINO is installed but cannot be loaded ({first_line(e)}): reinstall it, '
-                        'or use --engine tensorflow')
+        raise UserError(f'OpenVINO is installed but cannot be loaded ({first_line(e)}): reinstall it '
+                        '(pip install --force-reinstall openvino), or use --engine tensorflow')
 
 
 def version(engine):

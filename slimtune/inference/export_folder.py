@@ -20,8 +20,6 @@ from slimtune.storage.checksums import sha256
 from slimtune.terminal import warn
 
 METADATA, FROZEN, OPENVINO = 'model.json', 'frozen.pb', ('model.xml', 'model.bin')
-#: What an export may hold at its top level. A folder with anything else is not replaced.
-ENTRIES = (FROZEN, 'frozen_encoded.pb', 'saved_model', *OPENVINO, 'label.txt', 'labels.txt', METADATA)
 LARGEST_SIDE = 10000    # pixels of an image; a larger number is a damaged one
 REMEDY = 'export again'
 
@@ -81,7 +79,7 @@ def frozen_net(folder, metadata):
                 problem = e
         check(folder, metadata, FROZEN)
         if problem:
-            warn(f'{problem}. Using {FROZEN}, which is whole')
+            warn(f'{problem}. Using {FROZEN}, which is undamaged')
         # OpenVINO could read the file itself, but its operations are checked first.
         return read_graph(os.path.join(folder, FROZEN))
 
@@ -116,13 +114,13 @@ def checksums(folder):
     return files
 
 
-def check_replaceable(folder):
+def check_replaceable(folder, names):
     """Raises UserError for a folder that is not empty and not an export: an export would replace what is not
-    slimtune's."""
+    slimtune's. names: what an export may hold."""
     entries = os.listdir(folder) if os.path.isdir(folder) else []
     if not entries:
         return
-    others = sorted(set(entries).difference(ENTRIES))
+    others = sorted(set(entries).difference(names))
     if not others and not _written_by_slimtune(folder):
         others = sorted(entries)
     if others:
@@ -168,6 +166,16 @@ def stage(folder):
             yield beside
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def remove(folder, names):
+    """Removes files and folders of these names, where they exist."""
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.exists(path):
+            os.remove(path)
 
 
 def replace(new, folder):

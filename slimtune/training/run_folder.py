@@ -1,6 +1,5 @@
 """The train folder: what of it training may touch, what an earlier run left in it, and a disk that fills."""
 import contextlib
-import errno
 import itertools
 import os
 import re
@@ -9,8 +8,7 @@ from slimtune.checkpoints import checkpoint
 from slimtune.datasets import labels
 from slimtune.errors import UserError
 from slimtune.options import load_run
-from slimtune.runtime import tf
-from slimtune.storage import locks
+from slimtune.storage import full_disk, locks
 from slimtune.terminal import say
 
 _CHECKPOINT = re.compile(r'model\.ckpt-\d+(\.(index|meta|data-\d{5}-of-\d{5}))?')   # slim's names and ours
@@ -19,7 +17,6 @@ _UNFINISHED = re.compile(r'model\.ckpt-\d+\..*\.tempstate\d+'
                          r'|(graph\.pbtxt|checkpoint|model\.ckpt-\d+\.meta)\.tmp\w+'
                          r'|\.(run\.json|labels?\.txt)\.\w+\.part')
 _LOCK = '.train.lock'
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -148,13 +145,10 @@ def sweep(train_dir):
 @contextlib.contextmanager
 def writing(train_dir):
     """A context in which a full disk is one line that names the folder and what to do."""
-    try:
-        yield
-    except (tf.errors.OpError, OSError, RuntimeError) as e:     # RuntimeError: TensorFlow 2's event files
-        reason = next((text for text in map(os.strerror, _FULL) if text in str(e)), None)
-        if not reason:
-            raise
+    def remedy():
         latest = checkpoint.find_latest(train_dir)
         continues = f'it goes on from {latest}' if latest else 'it starts over'
-        raise UserError(f'{train_dir} cannot be written ({reason}): make room, then type the same command '
-                        f'again, and {continues}; or choose another --train-dir')
+        return f'then type the same command again, and {continues}; or choose another --train-dir'
+
+    with full_disk.explain(train_dir, remedy):
+        yield

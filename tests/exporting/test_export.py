@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slimtune.errors import UserError
 from slimtune.exporting import bundle
 from slimtune.inference import engines
 from slimtune.runtime import CURRENT, VERSION, tf
@@ -217,6 +218,36 @@ def test_a_format_that_cannot_hold_the_net_is_left_out_and_named(net, here, monk
     assert 'openvino cannot run this net, so its files are left out: unknown layer' in here('export', 'net')
     written = os.listdir(str(net / 'export'))
     assert 'model.xml' not in written and 'frozen.pb' in written
+
+
+def test_one_file_that_gives_no_numbers_stops_the_export(net, here, monkeypatch):
+    """The others agree with the checkpoint, and nan is larger than nothing."""
+    real = bundle.frozen_encoded.write
+    monkeypatch.setattr(bundle.frozen_encoded, 'write',
+                        lambda folder, model: (lambda run: lambda batch: run(batch) * np.nan)(real(folder, model)))
+    assert 'nothing was written' in here('export', 'net', code=1)
+
+
+def test_what_a_format_wrote_before_it_failed_is_not_shipped(net, here, monkeypatch):
+    def write(folder, model):
+        for name in bundle.openvino.FILES:
+            with open(os.path.join(folder, name), 'w') as f:
+                f.write('half')
+
+        def run(batch):
+            raise RuntimeError('no such layer')
+        return run
+    monkeypatch.setattr(bundle.openvino, 'write', write)
+    assert 'its files are left out: no such layer' in here('export', 'net')
+    assert not set(bundle.openvino.FILES) & set(os.listdir(str(net / 'export')))
+
+
+def test_a_broken_openvino_costs_its_own_files_alone(net, here, monkeypatch):
+    def broken():
+        raise UserError('OpenVINO is installed but cannot be loaded')
+    monkeypatch.setattr(engines, 'openvino', broken)
+    assert 'cannot be loaded' in here('export', 'net')
+    assert 'model.xml' not in os.listdir(str(net / 'export'))
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(net, here, tmp_path, monkeypatch):
