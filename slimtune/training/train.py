@@ -51,7 +51,7 @@ def train(options):
     run, total = options.run, options.run.max_number_of_steps
     if total is not None and origin.step >= total:
         say(f'{train_dir} is trained: step {origin.step} of {total}. To train more: '
-            f'--max-number-of-steps {2 * total}. To start over: --restart')
+            f'--max-number-of-steps {origin.step + total}. To start over: --restart')
         return origin.checkpoint.prefix
 
     # Net and loss
