@@ -18,7 +18,7 @@ from slimtune.runtime import device, quick_gradients, session_config, slim, tf, 
 from slimtune.terminal import say, stopping, warn
 from slimtune.training import batch_norm, initial_weights, losses, run_folder, schedule
 from slimtune.training.loop import Step, loop, monitored_session
-from slimtune.training.saver import Saver, reading
+from slimtune.training.saver import Saver, noting, reading
 from slimtune.training.trainable import frozen_by, moving_statistics, trainable_scopes, variables_to_train
 from slimtune.training.training_options import with_schedule, with_scopes
 
@@ -102,6 +102,9 @@ def train(options):
             options = options.changed('optimizer', weight_decay=choose_decay(fed, run.seed))
         bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
         check_records()
+        if fed:
+            check_records = noting(check_records, f'the records in {data.dataset_dir} were replaced; '
+                                                  'training goes on with the features of the old ones')
 
         # The train folder: from here on it is written
         saved = origin.checkpoint
@@ -140,7 +143,7 @@ def train(options):
                 session.run_step_fn(remeasure)
     prefix = checkpoint.find(train_dir)
     say(f'Saved step {done}: {prefix}')
-    if stop.wanted:
+    if stop.wanted and done != total:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
     return prefix
