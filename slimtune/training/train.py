@@ -20,7 +20,7 @@ from slimtune.training import batch_norm, initial_weights, losses, run_folder, s
 from slimtune.training.loop import Step, loop, monitored_session
 from slimtune.training.saver import Saver, noting, reading
 from slimtune.training.trainable import frozen_by, moving_statistics, trainable_scopes, variables_to_train
-from slimtune.training.training_options import with_schedule, with_scopes
+from slimtune.training.training_options import report_uncached, with_schedule, with_scopes
 
 WEIGHT_DECAY = 0.00004
 
@@ -47,7 +47,7 @@ def train(options):
     scopes = trainable_scopes(net, options.start.trainable_scopes)
     frozen = frozen_by(scopes) if options.start.batch_norm == 'frozen' else None
     caching = bool(frozen) and options.cache.feature_cache == 'on'
-    options = with_schedule(options, origin, caching, dataset.num_samples)
+    typed, options = options, with_schedule(options, origin, caching, dataset.num_samples)
     run, total = options.run, options.run.max_number_of_steps
     if total is not None and origin.step >= total:
         say(f'{train_dir} is trained: step {origin.step} of {total}. To train more: '
@@ -98,6 +98,8 @@ def train(options):
                           evaluating(net, class_names)),
             TrainingData(dataset, held_out(dataset), inputs, run.batch_size, run.seed),
             options.cache, options.engine) if caching else None
+        if caching and not fed:
+            report_uncached(typed, options, origin, dataset.num_samples)
         if options.optimizer.weight_decay is None:
             options = options.changed('optimizer', weight_decay=choose_decay(fed, run.seed))
         bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
@@ -127,7 +129,7 @@ def train(options):
         def initialize(_, session):
             if names:
                 restore(session, saved, names)
-            if weight_decay is not options.optimizer.weight_decay:     # it was chosen, and is a variable
+            if isinstance(weight_decay, tf.Variable):
                 batch_norm.assign(session, {weight_decay: options.optimizer.weight_decay})
 
         statistics = moving_statistics(frozen)

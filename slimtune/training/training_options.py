@@ -11,7 +11,7 @@ from slimtune.images import conversion
 from slimtune.nets.nets_factory import get_net
 from slimtune.options import Cache, Data, Engine, Machines, Net, Optimizer, Run, Schedule, Start
 from slimtune.storage import trust
-from slimtune.terminal import warn
+from slimtune.terminal import say, warn
 from slimtune.training import initial_weights
 from slimtune.training.trainable import trainable_scopes
 
@@ -127,6 +127,19 @@ def with_schedule(options, origin, caching, num_images):
     if options.schedule.learning_rate is None:
         options = options.changed('schedule', learning_rate=CACHED_RATE if caching else RATE)
     return options
+
+
+def report_uncached(typed, options, origin, num_images):
+    """Prints what steps and learning rate would be where they were chosen for cached features in vain.
+
+    typed: the options before with_schedule, whose result is `options`.
+    """
+    uncached = with_schedule(typed, origin, False, num_images)
+    now, better = ((chosen.run.max_number_of_steps, chosen.schedule.learning_rate)
+                   for chosen in (options, uncached))
+    if now != better:
+        say(f'Steps and learning rate remain those for cached features, {now[0]} and {now[1]:g}. Those for the '
+            f'whole net: --max-number-of-steps {better[0]} --learning-rate {better[1]:g}')
 
 
 def _trains_the_same(options, origin):

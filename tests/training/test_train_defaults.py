@@ -56,6 +56,18 @@ def test_the_whole_net_trained_after_its_head_has_steps_and_a_weight_decay_of_it
     assert '--max-number-of-steps 26' in here(*whole_net, '--max-number', 3)
 
 
+def test_where_features_do_not_fit_steps_and_rate_for_the_whole_net_are_named(here, monkeypatch):
+    monkeypatch.setattr(training_options, 'CACHED_EPOCHS', (0, 9))
+    monkeypatch.setattr(training_options, 'EPOCHS', (0, 4))
+    words = [*FOLDER, '--checkpoint-path', 'start', '--cache-limit', 1e-8, '--cache-dir', 'cache']
+    line = 'Steps and learning rate remain those for cached features, 9 and 0.006'
+    advice = ['--max-number-of-steps', '4', '--learning-rate', '0.001']
+    printed = here(*words)
+    assert line in printed and ' '.join(advice) in printed and 'Saved step 9' in printed
+    printed = here(*words, *advice, '--restart')
+    assert 'the whole net runs at every step' in printed and 'remain those' not in printed
+
+
 def test_a_second_stage_that_was_stopped_goes_on_to_its_last_step(here, monkeypatch):
     monkeypatch.setattr(training_options, 'EPOCHS', (0, 4))
     here(*FOLDER, '--checkpoint-path', 'start', '--max-number', 9)
