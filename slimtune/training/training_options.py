@@ -138,8 +138,8 @@ def report_uncached(typed, options, origin, num_images):
     now, better = ((chosen.run.max_number_of_steps, chosen.schedule.learning_rate)
                    for chosen in (options, uncached))
     if now != better:
-        say(f'Steps and learning rate remain those for cached features, {now[0]} and {now[1]:g}. Those for the '
-            f'whole net: --max-number-of-steps {better[0]} --learning-rate {better[1]:g}')
+        say(f'Steps and learning rate remain those for cached features, {now[0]} and {now[1]:g}. Those for '
+            f'the whole net: --max-number-of-steps {better[0]} --learning-rate {better[1]:g}')
 
 
 def _trains_the_same(options, origin):
