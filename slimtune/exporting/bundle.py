@@ -56,7 +56,7 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
         model = restored_model.load(exported.checkpoint_path, net_options, run,
                                     exported.image_size or exported.eval_image_size, names, averages)
         model.report_averages()
-        sample = sample_of(model, data_options)
+        sample = sample_of(model, data_options, run.trained_split(data_options))
         difference = write_and_replay(beside, model, sample)
         if not difference <= LARGEST_DIFFERENCE:
             raise UserError('the exported files give other probabilities than the checkpoint, by '
@@ -73,9 +73,9 @@ def export(exported, data_options, net_options, run=None, averages=options.Avera
     return folder
 
 
-def sample_of(model, data_options):
+def sample_of(model, data_options, trained_on=None):
     """Held-out images of the data set (of another split where none is held out), or noise where no data set
-    is found."""
+    is found. trained_on: the split that the net was trained on, None where unknown."""
     name, folder, inputs = data_options.dataset_name, data_options.dataset_dir, model.inputs
     splits = dataset_factory.split_names(name, folder)
     if not splits:
@@ -83,7 +83,8 @@ def sample_of(model, data_options):
         shape = [_NOISE_IMAGES, inputs.size, inputs.size, inputs.channels]
         noise = np.random.RandomState(0).uniform(-1, 1, shape)
         return Sample([], noise.astype(np.float32), 'noise')
-    split = dataset_factory.held_out_split(name, folder, data_options.dataset_split_name) or splits[0]
+    preferred = data_options.dataset_split_name
+    split = dataset_factory.held_out_split(name, folder, preferred, trained_on) or splits[0]
     dataset = dataset_factory.get_dataset(name, split, folder)
     encoded = input_pipeline.sample_encoded(dataset, agreement.MEASURED_ON)
     images = evaluation_arrays(encoded, inputs)

@@ -27,6 +27,14 @@ class RunFile:
     seed: Optional[int] = None
     path: Optional[str] = None
 
+    def trained_split(self, data):
+        """The split that was trained on, where `data`, a groups.Data, is the same data set; else None."""
+        folder, name = self.options.get('dataset_dir'), self.options.get('dataset_name')
+        if not folder or not data.dataset_dir or name != data.dataset_name:
+            return None
+        same = os.path.realpath(folder) == os.path.realpath(data.dataset_dir)
+        return self.options.get('dataset_split_name') if same else None
+
 
 def save_run(folder, option_groups, **metadata):
     """Writes FOLDER/run.json. option_groups: instances of groups.SAVED. metadata: RunFile's other fields."""

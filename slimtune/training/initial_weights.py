@@ -134,7 +134,7 @@ def _with_averages(names):
 
 
 def _names_when_resumed(saved, net, num_classes):
-    """All that the train folder's checkpoint holds; what it lacks (such as new slots) starts afresh."""
+    """All that the train folder's checkpoint holds; what it lacks (such as new slots) is initialized."""
     classes = matching.count_classes(saved, net)
     if classes not in (None, num_classes):
         raise UserError(f'{saved.prefix} has {classes} classes, but the data has {num_classes}: choose '
@@ -147,7 +147,7 @@ def _names_when_resumed(saved, net, num_classes):
             raise matching.explain_mismatch(saved, net, **{problem: sorted(needed.intersection(names))})
     if missing:
         more = ', …' if len(missing) > 3 else ''
-        say(f'Not in that checkpoint, started afresh: {", ".join(missing[:3])}{more}')
+        say(f'Not in that checkpoint, initialized: {", ".join(missing[:3])}{more}')
     return _with_averages({variables[name]: name for name in fitting})
 
 

@@ -6,7 +6,7 @@ from slimtune import machine
 from slimtune.checkpoints import checkpoint
 from slimtune.errors import UserError
 from slimtune.runtime import tf
-from slimtune.training import run_folder
+from slimtune.terminal import warn
 
 CHECKPOINTS_KEPT = 5
 
@@ -31,7 +31,7 @@ class Saver(tf.train.Saver):
         self._check_records()
         if not sess.run(self._finite):
             raise not_finite('the weights are', global_step, self._options)
-        with run_folder.writing(self._options.run.train_dir), signals_wait():
+        with signals_wait():
             return super().save(sess, save_path, global_step, **more)
 
     def recover(self, train_dir):
@@ -42,8 +42,8 @@ class Saver(tf.train.Saver):
 def not_finite(what, step, options):
     """The error for a training that diverged. what: 'the loss is' or 'the weights are'."""
     rate, latest = options.schedule.learning_rate, checkpoint.find_latest(options.run.train_dir)
-    return UserError(f'{what} not finite at step {step}: lower --learning-rate ({rate:g}). The last good '
-                     f'checkpoint is kept: {latest}')
+    kept = f'. The last good checkpoint is kept: {latest}' if latest else ''
+    return UserError(f'{what} not finite at step {step}: lower --learning-rate ({rate:g}){kept}')
 
 
 @contextlib.contextmanager
@@ -72,3 +72,20 @@ def reading(check_records):
     except tf.errors.OpError:
         check_records()
         raise
+
+
+def noting(check_records, note):
+    """A function that prints a note, once, where check_records raises: for steps that read no records.
+
+    check_records: see Saver.
+    """
+    noted = []
+
+    def check():
+        try:
+            if not noted:
+                check_records()
+        except UserError:
+            noted.append(True)
+            warn(note)
+    return check

@@ -18,9 +18,9 @@ from slimtune.runtime import device, quick_gradients, session_config, slim, tf, 
 from slimtune.terminal import say, stopping, warn
 from slimtune.training import batch_norm, initial_weights, losses, run_folder, schedule
 from slimtune.training.loop import Step, loop, monitored_session
-from slimtune.training.saver import Saver, reading
+from slimtune.training.saver import Saver, noting, reading
 from slimtune.training.trainable import frozen_by, moving_statistics, trainable_scopes, variables_to_train
-from slimtune.training.training_options import with_schedule, with_scopes
+from slimtune.training.training_options import report_uncached, with_schedule, with_scopes
 
 WEIGHT_DECAY = 0.00004
 
@@ -47,11 +47,11 @@ def train(options):
     scopes = trainable_scopes(net, options.start.trainable_scopes)
     frozen = frozen_by(scopes) if options.start.batch_norm == 'frozen' else None
     caching = bool(frozen) and options.cache.feature_cache == 'on'
-    options = with_schedule(options, origin, caching, dataset.num_samples)
+    typed, options = options, with_schedule(options, origin, caching, dataset.num_samples)
     run, total = options.run, options.run.max_number_of_steps
     if total is not None and origin.step >= total:
         say(f'{train_dir} is trained: step {origin.step} of {total}. To train more: '
-            f'--max-number-of-steps {2 * total}. To start over: --restart')
+            f'--max-number-of-steps {origin.step + total}. To start over: --restart')
         return origin.checkpoint.prefix
 
     # Net and loss
@@ -98,10 +98,15 @@ def train(options):
                           evaluating(net, class_names)),
             TrainingData(dataset, held_out(dataset), inputs, run.batch_size, run.seed),
             options.cache, options.engine) if caching else None
+        if caching and not fed:
+            report_uncached(typed, options, origin, dataset.num_samples)
         if options.optimizer.weight_decay is None:
             options = options.changed('optimizer', weight_decay=choose_decay(fed, run.seed))
         bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
         check_records()
+        if fed:
+            check_records = noting(check_records, f'the records in {data.dataset_dir} were replaced; '
+                                                  'training goes on with the features of the old ones')
 
         # The train folder: from here on it is written
         saved = origin.checkpoint
@@ -124,7 +129,7 @@ def train(options):
         def initialize(_, session):
             if names:
                 restore(session, saved, names)
-            if weight_decay is not options.optimizer.weight_decay:     # it was chosen, and is a variable
+            if isinstance(weight_decay, tf.Variable):
                 batch_norm.assign(session, {weight_decay: options.optimizer.weight_decay})
 
         statistics = moving_statistics(frozen)
@@ -140,7 +145,7 @@ def train(options):
                 session.run_step_fn(remeasure)
     prefix = checkpoint.find(train_dir)
     say(f'Saved step {done}: {prefix}')
-    if stop.wanted:
+    if stop.wanted and done != total:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
     return prefix

@@ -8,10 +8,12 @@ from slimtune.checkpoints import checkpoint
 from slimtune.datasets import manifest
 from slimtune.errors import UserError
 from slimtune.images import conversion
+from slimtune.nets.nets_factory import get_net
 from slimtune.options import Cache, Data, Engine, Machines, Net, Optimizer, Run, Schedule, Start
 from slimtune.storage import trust
-from slimtune.terminal import warn
+from slimtune.terminal import say, warn
 from slimtune.training import initial_weights
+from slimtune.training.trainable import trainable_scopes
 
 # The folder form's (epochs, smallest number of steps) and learning rate: for a head on cached features, and
 # for everything else
@@ -107,17 +109,42 @@ def with_scopes(options, origin):
 def with_schedule(options, origin, caching, num_images):
     """The options with steps, learning rate and weight decay, where the folder form leaves them open.
 
-    caching: the steps run on cached features. The weight decay is the earlier run's; None where there was
-    none, to be chosen once the features are known (train.choose_decay).
+    caching: the steps run on cached features. Where the earlier run trained the same scopes, its weight decay
+    and at least its number of steps remain. Where it trained others, this is a second stage: its steps are
+    added to those before, and the weight decay is None, to be chosen once the features are known
+    (train.choose_decay).
     """
-    if options.optimizer.weight_decay is None:
-        options = options.changed('optimizer', weight_decay=origin.run.options.get('weight_decay'))
+    same, earlier = _trains_the_same(options, origin), origin.run.options
+    if options.optimizer.weight_decay is None and same:
+        options = options.changed('optimizer', weight_decay=earlier.get('weight_decay'))
     if not options.folder_form:
         return options
     if not options.run.max_number_of_steps:
         epochs, least = CACHED_EPOCHS if caching else EPOCHS
         steps = max(least, int(epochs * num_images / options.run.batch_size))
-        options = options.changed('run', max_number_of_steps=steps)
+        total = max(steps, earlier.get('max_number_of_steps', 0)) if same else origin.step + steps
+        options = options.changed('run', max_number_of_steps=total)
     if options.schedule.learning_rate is None:
         options = options.changed('schedule', learning_rate=CACHED_RATE if caching else RATE)
     return options
+
+
+def report_uncached(typed, options, origin, num_images):
+    """Prints what steps and learning rate would be where they were chosen for cached features in vain.
+
+    typed: the options before with_schedule, whose result is `options`.
+    """
+    uncached = with_schedule(typed, origin, False, num_images)
+    now, better = ((chosen.run.max_number_of_steps, chosen.schedule.learning_rate)
+                   for chosen in (options, uncached))
+    if now != better:
+        say(f'Steps and learning rate remain those for cached features, {now[0]} and {now[1]:g}. Those for '
+            f'the whole net: --max-number-of-steps {better[0]} --learning-rate {better[1]:g}')
+
+
+def _trains_the_same(options, origin):
+    """Whether the train folder's earlier run trained the same scopes; not where its run.json is missing."""
+    net = get_net(options.net.model_name)
+    earlier, now = (set(trainable_scopes(net, text)) for text in (
+        origin.run.options.get('trainable_scopes'), options.start.trainable_scopes))
+    return origin.run.path is not None and earlier == now

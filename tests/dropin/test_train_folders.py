@@ -217,19 +217,19 @@ def test_training_goes_on_with_slims_steps_and_slots(copied, here, flowers, valu
     folder = copied('head_rmsprop')
     before = values(folder)
     printed = go_on(here, flowers, folder, 602, *HEAD)
-    assert 'Resuming from %s/model.ckpt-600, step 600' % folder in printed and 'started afresh' not in printed
+    assert 'Resuming from %s/model.ckpt-600, step 600' % folder in printed and 'initialized' not in printed
     assert 'global step 601: loss' in printed and 'global step 602: loss' in printed
     after = values(folder)
     assert set(after) == set(before) and after['global_step'] == 602
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed == {name for name in before if name == 'global_step' or '/Logits/Conv2d_1c_1x1/' in name}
 
-    # The slots act: with the same weights and slots started afresh, the same batches lead elsewhere.
+    # The slots act: with the same weights and slots initialized, the same batches lead elsewhere.
     without = tmp_path / 'without'
     without.mkdir()
     save_variables({name: value for name, value in before.items() if 'RMSProp' not in name},
                    without / 'model.ckpt-600')
-    assert 'started afresh' in go_on(here, flowers, without, 602, *HEAD)
+    assert 'initialized' in go_on(here, flowers, without, 602, *HEAD)
     weights = 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'
     assert not np.allclose(values(without)[weights], after[weights], atol=1e-6)
 
@@ -239,7 +239,7 @@ def test_training_goes_on_with_slims_averages(copied, here, flowers, values):
     before = values(folder)
     printed = go_on(here, flowers, folder, 201, '--optimizer=momentum', '--label_smoothing=0.1',
                     '--learning_rate=0.01', '--batch-norm=update', *AVERAGES)
-    assert 'started afresh' not in printed
+    assert 'initialized' not in printed
     after = values(folder)
     assert set(after) == set(before) and after['global_step'] == 201
     for name in ('MobilenetV1/Logits/Conv2d_1c_1x1/weights', 'MobilenetV1/Conv2d_0/BatchNorm/moving_mean'):

@@ -207,6 +207,19 @@ def test_another_split_can_be_tested(trained, here, tmp_path):
     assert metrics['split'] == 'train' and metrics['n'] == 60 - sum(held_out(trained).values())
 
 
+def test_the_split_that_was_trained_on_is_not_tested_unless_it_is_named(trained, here, tmp_path):
+    shutil.copytree(str(trained / 'pic'), str(tmp_path / 'pic'))
+    here('train', 'pic', '--model', 'lenet', '--dataset-split-name', 'validation', '--max-number', 1)
+    printed = here('eval', 'pic_lenet', code=1)
+    assert 'trained on the split validation of pic' in printed and '(train or validation)' in printed
+    assert 'Accuracy' in here('eval', 'pic_lenet', '--dataset-split-name', 'validation')
+    here('eval', 'pic_lenet', '--dataset-split-name', 'train')
+    assert metrics_of(tmp_path / 'pic_lenet' / 'eval')['split'] == 'train'
+    # A split of the same name in another folder
+    here('eval', 'pic_lenet', '--dataset-dir', trained / 'pic')
+    assert metrics_of(tmp_path / 'pic_lenet' / 'eval')['split'] == 'validation'
+
+
 def test_moving_averages_are_tested_where_there_are_any(trained, here, tmp_path):
     here('train', trained / 'pic', '--model', 'lenet', '--train-dir', 'net', '--max-number-of-steps', 3,
          '--batch-size', 4, '--moving-average-decay', 0.9, '--trainable-scopes', 'all')

@@ -305,6 +305,15 @@ def test_without_the_images_it_is_replayed_on_noise_and_says_so(net, here):
     assert sorted(os.listdir(str(net / 'export'))) == BUNDLE
 
 
+def test_it_is_replayed_on_another_split_than_was_trained_on_where_there_is_one(net, here):
+    with open(str(net / 'run.json')) as f:
+        run = json.load(f)
+    for trained_on, replayed_on in (('train', 'validation'), ('validation', 'train')):
+        run['options']['dataset_split_name'] = trained_on
+        (net / 'run.json').write_text(json.dumps(run))
+        assert f' images of {replayed_on}: largest' in here('export', 'net')
+
+
 def test_a_bare_checkpoint_is_exported_with_its_labels(net, here, tmp_path):
     (net / 'run.json').unlink()
     (tmp_path / 'names.txt').write_text('eins\nzwei\nnull\n')

@@ -67,5 +67,5 @@ def test_a_plain_saver_reads_our_checkpoint_and_we_resume_from_its_own(
         saver.save(session, os.path.join('theirs', 'model.ckpt'), global_step=step)
 
     printed = here(*(['train', '--train_dir=theirs'] + words[2:] + ['--max_number_of_steps=3']))
-    assert 'step 2' in printed and 'started afresh' not in printed
+    assert 'step 2' in printed and 'initialized' not in printed
     assert values(tmp_path / 'theirs')['global_step'] == 3

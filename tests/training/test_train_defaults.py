@@ -2,12 +2,13 @@
 import json
 import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
 
 from slimtune.nets import nets_factory
-from slimtune.training import train, trainable
+from slimtune.training import train, trainable, training_options
 
 FOLDER = ['train', 'pic', '--model', 'lenet', '--batch', 4]
 
@@ -37,6 +38,51 @@ def test_a_weight_decay_of_zero_is_kept_when_resumed(here):
     here(*FOLDER, '--weight-decay', 0, '--max-number', 1)
     here(*FOLDER, '--max-number', 2)
     assert options_of('pic_lenet')['weight_decay'] == 0
+
+
+def test_the_whole_net_trained_after_its_head_has_steps_and_a_weight_decay_of_its_own(here, monkeypatch):
+    monkeypatch.setattr(training_options, 'CACHED_EPOCHS', (0, 9))
+    monkeypatch.setattr(training_options, 'EPOCHS', (0, 4))
+    assert 'Saved step 9' in here(*FOLDER, '--checkpoint-path', 'start')
+    assert options_of('pic_lenet')['weight_decay'] != train.WEIGHT_DECAY
+    whole_net = [*FOLDER, '--trainable-scopes', 'all']
+    here(*whole_net, '--max-number', 10)
+    assert options_of('pic_lenet')['weight_decay'] == train.WEIGHT_DECAY
+    # Of the head again: the same stage where that is what was trained last, else another one
+    assert 'Saved step 19' in here(*FOLDER, '--trainable-scopes', 'head')
+    assert 'Saved step 23' in here(*whole_net)
+    printed = here(*whole_net)
+    assert 'step 23 of 23' in printed and '--max-number-of-steps 46' in printed
+    assert '--max-number-of-steps 26' in here(*whole_net, '--max-number', 3)
+
+
+def test_where_features_do_not_fit_steps_and_rate_for_the_whole_net_are_named(here, monkeypatch):
+    monkeypatch.setattr(training_options, 'CACHED_EPOCHS', (0, 9))
+    monkeypatch.setattr(training_options, 'EPOCHS', (0, 4))
+    words = [*FOLDER, '--checkpoint-path', 'start', '--cache-limit', 1e-8, '--cache-dir', 'cache']
+    line = 'Steps and learning rate remain those for cached features, 9 and 0.006'
+    advice = ['--max-number-of-steps', '4', '--learning-rate', '0.001']
+    printed = here(*words)
+    assert line in printed and ' '.join(advice) in printed and 'Saved step 9' in printed
+    printed = here(*words, *advice, '--restart')
+    assert 'the whole net runs at every step' in printed and 'remain those' not in printed
+
+
+def test_a_second_stage_that_was_stopped_goes_on_to_its_last_step(here, monkeypatch):
+    monkeypatch.setattr(training_options, 'EPOCHS', (0, 4))
+    here(*FOLDER, '--checkpoint-path', 'start', '--max-number', 9)
+    run = train.Step.run
+
+    def stopped_at_step_11(self, session, number):
+        if number == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return run(self, session, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Step, 'run', stopped_at_step_11)
+        printed = here(*FOLDER, '--trainable-scopes', 'all', code=130)
+    assert 'Saved step 11' in printed and 'The same command goes on from here' in printed
+    assert 'Saved step 13' in here(*FOLDER, '--trainable-scopes', 'all')
 
 
 @pytest.mark.parametrize('net, precision, folder_form, able, expected', [

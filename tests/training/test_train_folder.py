@@ -14,7 +14,7 @@ from slimtune.checkpoints import checkpoint
 from slimtune.images import conversion
 from slimtune.options.groups import Convert
 from slimtune.terminal import stopping
-from slimtune.training import saver
+from slimtune.training import loop, saver
 
 WORDS = ['train', '--dataset_dir=pic', '--dataset_name=pic', '--model_name=lenet', '--batch_size=2',
          '--train_dir=run']
@@ -89,22 +89,52 @@ def test_a_second_training_in_the_same_folder_ends_at_once_and_names_the_first(h
     assert '.train.lock' not in os.listdir('run')
 
 
-@pytest.mark.parametrize('cached', [False, True])
-def test_training_ends_where_its_records_are_replaced_while_it_reads_them(here, trained, monkeypatch, cached):
-    from slimtune.training import loop
-    words = ['--checkpoint_path', str(trained / 'pic_lenet'), '--trainable_scopes=head'] if cached else []
+def before_step(monkeypatch, step, act):
+    """Lets a training call `act` before this step."""
     run = loop.Step.run
 
-    def convert_meanwhile(self, session, number):
-        if number == 2:
-            conversion.convert(Convert(tensorflow_data_dir='pic', seed=9))
+    def act_and_run(self, session, number):
+        if number == step - 1:
+            act()
         return run(self, session, number)
+    monkeypatch.setattr(loop.Step, 'run', act_and_run)
 
-    monkeypatch.setattr(loop.Step, 'run', convert_meanwhile)
-    printed = here(*WORDS, *words, '--max_number_of_steps=4', code=1)
+
+@pytest.fixture
+def converted_meanwhile(monkeypatch):
+    """The records of `pic` are replaced before the third step of a training."""
+    before_step(monkeypatch, 3, lambda: conversion.convert(Convert(tensorflow_data_dir='pic', seed=9)))
+
+
+@pytest.mark.usefixtures('converted_meanwhile')
+def test_training_ends_where_its_records_are_replaced_while_it_reads_them(here):
+    printed = here(*WORDS, '--max_number_of_steps=4', code=1)
     assert ('the records of pic in pic were replaced while they were being read: type the same command again'
             in printed)
     assert checkpoint.step_of(checkpoint.find_latest('run')) == 0
+
+
+@pytest.mark.usefixtures('converted_meanwhile')
+def test_training_on_cached_features_goes_on_where_its_records_are_replaced(here, trained):
+    printed = here(*WORDS, '--checkpoint_path', trained / 'pic_lenet', '--trainable_scopes=head',
+                   '--max_number_of_steps=4', '--save_interval_secs=0')
+    note = 'note: the records in pic were replaced; training goes on with the features of the old ones'
+    assert printed.count(note) == 1 and 'Saved step 4' in printed
+
+
+def test_ctrl_c_in_the_last_step_is_too_late_to_stop_anything(here, monkeypatch):
+    before_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    printed = here(*WORDS, '--max_number_of_steps=3')
+    assert 'Saved step 3' in printed and 'goes on from here' not in printed
+    assert 'goes on from here' in here(*WORDS, '--max_number_of_steps=5', '--restart', code=130)
+
+
+def test_a_first_loss_that_is_not_finite_names_no_checkpoint_where_there_is_none(here, monkeypatch):
+    monkeypatch.setattr(loop.math, 'isfinite', lambda loss: False)
+    before_step(monkeypatch, 1, lambda: [os.remove(os.path.join('run', name)) for name in os.listdir('run')
+                                         if name.startswith('model.ckpt')])
+    printed = here(*WORDS, '--max_number_of_steps=2', code=1)
+    assert 'the loss is not finite at step 1: lower --learning-rate' in printed and 'kept' not in printed
 
 
 def test_ctrl_c_twice_while_a_checkpoint_is_written_leaves_it_whole(here, monkeypatch):

@@ -149,7 +149,7 @@ def test_a_damaged_checkpoint_is_named(resume):
 
 def test_the_slots_of_another_optimizer_start_over(resume):
     printed = resume(25, '--optimizer=momentum')
-    assert 'started afresh: ' in printed and '/Momentum' in printed
+    assert 'initialized: ' in printed and '/Momentum' in printed
 
 
 def test_a_train_folder_of_other_classes_is_not_resumed(resume):
