@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import peak_memory
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -252,12 +253,13 @@ def test_giant_images_are_decoded_one_at_a_time_small_ones_together(monkeypatch)
 def test_a_batch_of_giant_images_takes_the_memory_of_one(tmp_path):
     for number in range(4):
         Image.new('RGB', (13000, 6500), (number, 0, 0)).save(str(tmp_path / f'{number}.bmp'), 'BMP')
-    program = ('import resource, sys\n'
+    program = (f'import sys\nsys.path.insert(0, {os.path.dirname(peak_memory.__file__)!r})\n'
+               'from peak_memory import peak_memory\n'
                'from slimtune.images import image_file\n'
                'from slimtune.storage.parallel import in_order\n'
                'look = lambda path: image_file.inspect(image_file.read(path))\n'
                'assert len(list(in_order(look, sys.argv[1:], 4))) == 4\n'
-               'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)')
+               'print(peak_memory() >> 20)')
     paths = [str(path) for path in tmp_path.iterdir()]
     ended = subprocess.run([sys.executable, '-c', program] + paths, check=True, stdout=subprocess.PIPE)
     # The bytes of four files, 242 MiB each, and one image of four bytes per pixel, 322 MiB; not four.
