@@ -74,10 +74,11 @@ def reading(check_records):
         raise
 
 
-def noting(check_records, note):
-    """A function that prints a note, once, where check_records raises: for steps that read no records.
+def noting(check_records, dataset_dir):
+    """A function that prints a note, once, where check_records raises: for steps on cached features, which
+    read no records.
 
-    check_records: see Saver.
+    check_records: see Saver. dataset_dir: the folder of the records.
     """
     noted = []
 
@@ -87,5 +88,6 @@ def noting(check_records, note):
                 check_records()
         except UserError:
             noted.append(True)
-            warn(note)
+            warn(f'the records in {dataset_dir} were replaced; training goes on with the features of the old '
+                 'ones')
     return check

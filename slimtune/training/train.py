@@ -105,8 +105,7 @@ def train(options):
         bfloat16 = not fed and in_bfloat16(options.engine.precision, net, options.folder_form)
         check_records()
         if fed:
-            check_records = noting(check_records, f'the records in {data.dataset_dir} were replaced; '
-                                                  'training goes on with the features of the old ones')
+            check_records = noting(check_records, data.dataset_dir)
 
         # The train folder: from here on it is written
         saved = origin.checkpoint
@@ -143,9 +142,16 @@ def train(options):
             done = loop(session, step, origin.step, stop)
             if remeasure and done == total:
                 session.run_step_fn(remeasure)
+    return finish(train_dir, done, stopped=stop.wanted and done != total)
+
+
+def finish(train_dir, step, stopped):
+    """Prints what was saved and returns its prefix. stopped: before the last step, so KeyboardInterrupt is
+    raised.
+    """
     prefix = checkpoint.find(train_dir)
-    say(f'Saved step {done}: {prefix}')
-    if stop.wanted and done != total:
+    say(f'Saved step {step}: {prefix}')
+    if stopped:
         say('Stopped. The same command goes on from here.')
         raise KeyboardInterrupt
     return prefix
