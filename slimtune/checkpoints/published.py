@@ -7,7 +7,7 @@ import shutil
 
 from slimtune.errors import UserError
 from slimtune.nets import nets_factory
-from slimtune.storage import atomic, http
+from slimtune.storage import atomic
 from slimtune.storage.archives import Archive, members, reading
 from slimtune.storage.cache import cache_folder, folders_to_read, is_temporary, writable_folder
 from slimtune.terminal import say
@@ -78,6 +78,7 @@ def download_weights(download_options):
             raise UserError(f'no folder keeps the weights of {name}: '
                             'add --cache-dir FOLDER or --output-dir FOLDER')
         archive = all_weights()[name].archive
+        from slimtune.storage import http  # requests: a tenth of a second that convert does not need
         path = http.fetch(archive, cache, download_options.from_where, download_options.checksums)
         extract(path, archive.checkpoint, _weights_folder(name, writable), name)
         prefix = find_weights(name, cache)

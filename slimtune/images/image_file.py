@@ -16,7 +16,6 @@ import typing
 import warnings
 import zlib
 
-import numpy as np
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from slimtune.errors import UserError
@@ -309,5 +308,6 @@ def _flat(image):
         white = Image.new('RGBA', image.size, 'white')
         return Image.alpha_composite(white, image.convert('RGBA')).convert(mode)
     if image.mode.startswith('I'):
+        import numpy as np  # here: convert starts sooner without it
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image if image.mode == mode else image.convert(mode)
