@@ -2,12 +2,16 @@
 # Everything is set up by itself: a virtual environment for each Python version, in an ignored folder of this checkout.
 PYTHON ?=
 PYTEST ?=
+# Processes that run tests at the same time; each file of tests stays in one.
+PROCESSES ?= 2
 
 PYTHON_FOUND := $(shell sh scripts/find_python.sh $(PYTHON))
 VERSION := $(shell test -n "$(PYTHON_FOUND)" && $(PYTHON_FOUND) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv-$(VERSION)
 BIN := $(CURDIR)/$(VENV)/bin
 PINS := requirements/tensorflow-$(if $(filter 3.7,$(VERSION)),1.14,2.21).txt
+
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 .PHONY: demo test test-all lint bench python
 
@@ -16,11 +20,11 @@ demo: $(VENV)/.installed
 
 # What a newcomer runs: some minutes, no network, no data that is not in this checkout.
 test: $(VENV)/.installed-test
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -m 'not slow and not real' $(PYTEST)
+	PATH="$(BIN):$$PATH" $(RUN_TESTS) -m 'not slow and not real' $(PYTEST)
 
 # Everything: all nets, damaged files by the thousand, kills; real images and weights where SLIMTUNE_TEST_DATA names them.
 test-all: $(VENV)/.installed-test
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
+	PATH="$(BIN):$$PATH" $(RUN_TESTS) $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ EXTRAS = {
     # and tensorflow into the same folder. README has the lines for it.
     'gpu': [f'tensorflow[and-cuda]; {NEW} and sys_platform == "linux"'],
     'test': [f'pytest>=7.4.4,<8; {OLD}', f'pytest>=9.2.0,<10; {NEW}',
+             'pytest-xdist>=3.5,<4',
              f'hypothesis>=6.79.4,<7; {OLD}', f'hypothesis>=6.170.15,<7; {NEW}'],
     'lint': [f'ruff==0.17.6; {NEW}'],
     'bench': [f'matplotlib>=3.4.3,<3.5; {OLD}', f'matplotlib>=3.11.2,<3.12; {NEW}'],
