@@ -97,6 +97,7 @@ def test_two_heads_have_two_cuts_behind_their_pooling():
         assert find_cut(images, logits, tf.trainable_variables()) == [], 'all is trained: nothing to cache'
 
 
+@pytest.mark.slow
 def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in, tmp_path):
     """The tutorial's flags with InceptionV3/Logits alone: what the frozen auxiliary head loses is no part
     of it.
@@ -116,6 +117,7 @@ def test_one_head_of_two_is_trained_without_the_others_loss(trained, slimtune_in
     assert moved == {'InceptionV3/Logits/Conv2d_1c_1x1/' + part for part in ('weights', 'biases')}
 
 
+@pytest.mark.slow
 def test_a_cut_in_the_middle_of_the_net_works_by_the_same_code(train, backbone, tmp_path):
     last = 'MobilenetV1/Conv2d_13,MobilenetV1/Logits'
     said = train('last', '--max_number_of_steps', 4, '--trainable_scopes', last)
@@ -146,6 +148,7 @@ def test_the_checkpoint_is_complete_and_only_the_head_has_moved(train, backbone,
     assert 'MobilenetV1/Logits/Conv2d_1c_1x1/weights/Momentum' in after
 
 
+@pytest.mark.slow
 def test_another_rate_uses_the_same_features_and_another_backbone_does_not(train, backbone, tmp_path):
     train('first', '--max_number_of_steps', 2)
     assert 'from an earlier run' in train('second', '--max_number_of_steps', 2, '--learning_rate', 0.1)
@@ -161,6 +164,7 @@ def test_interrupted_and_resumed_it_gives_the_bits_of_never_stopping(train, tmp_
     assert same(values(tmp_path / 'whole'), values(tmp_path / 'parts'))
 
 
+@pytest.mark.slow
 def test_features_that_do_not_fit_are_reported_and_the_whole_net_runs(train, tmp_path):
     said = train('plain', '--max_number_of_steps', 2, '--cache-limit', 0.00000001)
     assert '--cache-limit' in said and 'Features of' not in said

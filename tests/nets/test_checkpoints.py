@@ -14,7 +14,7 @@ from slimtune.training import train
 #: makes them for all nets.
 FAMILIES = [
     ('lenet', 28, 'rmsprop', '/RMSProp_1', True),
-    ('mobilenet_v2', 32, 'adam', '/Adam_1', True),
+    pytest.param('mobilenet_v2', 32, 'adam', '/Adam_1', True, marks=pytest.mark.slow),
     pytest.param('inception_v1', 64, 'rmsprop', '/RMSProp', True, marks=pytest.mark.slow),
     pytest.param('resnet_v1_50', 33, 'momentum', '/Momentum', True, marks=pytest.mark.slow),
     pytest.param('nasnet_cifar', 9, 'momentum', '/Momentum', False, marks=pytest.mark.slow),
